@@ -1,0 +1,85 @@
+// Every queue, body, header, count and retry has its limit here, with the reason beside it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace mission::limits {
+
+using namespace std::chrono_literals;
+
+// JSON: what a peer may send. A mission with a thousand authorization_details fits.
+inline constexpr std::size_t json_bytes = 1u << 20;
+inline constexpr std::size_t json_depth = 32;
+
+// JOSE: a SET with a full authority set stays far below this.
+inline constexpr std::size_t token_bytes = 256u << 10;
+inline constexpr std::size_t jwks_bytes = 512u << 10;
+inline constexpr std::size_t jwks_keys = 256;
+inline constexpr std::size_t kid_bytes = 256;
+inline constexpr unsigned rsa_min_bits = 2048;
+inline constexpr unsigned rsa_max_bits = 8192;
+
+// HTTP as a server.
+inline constexpr std::size_t http_header_bytes = 16u << 10;
+inline constexpr std::size_t http_body_bytes = 1u << 20;
+inline constexpr std::size_t http_target_bytes = 8u << 10;
+inline constexpr std::size_t connections = 20'000;
+inline constexpr std::size_t connections_per_address = 2'000;
+inline constexpr auto handshake_timeout = 10s;
+inline constexpr auto header_timeout = 10s;
+inline constexpr auto body_timeout = 30s;
+inline constexpr auto write_timeout = 30s;
+inline constexpr auto keep_alive_timeout = 75s;
+inline constexpr auto stop_grace = 5s;
+
+// HTTP as a client.
+inline constexpr std::size_t http_response_bytes = 8u << 20;
+inline constexpr std::size_t idle_connections_per_host = 64;
+
+// Missions. wire.md section 4.
+inline constexpr std::size_t mission_id_min = 22;
+inline constexpr std::size_t mission_id_max = 128;
+inline constexpr std::size_t reason_bytes = 1024;
+inline constexpr std::size_t nonce_max = 255;
+inline constexpr std::size_t purpose_bytes = 4096;
+inline constexpr std::size_t authorization_details_entries = 1000;
+inline constexpr std::size_t authorization_details_bytes = 256u << 10;
+inline constexpr std::size_t evidence_bytes = 64u << 10;
+inline constexpr auto nonce_retention = 24h;
+inline constexpr std::size_t list_page = 1000;
+
+// Streams and delivery.
+inline constexpr std::size_t description_bytes = 255;  // wire.md section 1: truncated
+inline constexpr std::size_t authorization_header_bytes = 4096;
+inline constexpr std::size_t endpoint_url_bytes = 2048;
+inline constexpr std::size_t events_requested_entries = 256;
+inline constexpr std::size_t verify_state_bytes = 1024;
+inline constexpr std::size_t poll_max_events = 1000;
+inline constexpr std::size_t poll_acks = 10'000;
+inline constexpr auto poll_wait = 30s;
+inline constexpr std::size_t acked_ranges = 1024;  // acked-ahead ranges of one cursor
+inline constexpr std::size_t stream_window = 4096;  // unsettled signals held in memory per stream
+inline constexpr auto retry_after_max = 5min;
+inline constexpr auto backoff_first = 200ms;
+inline constexpr auto backoff_max = 60s;
+inline constexpr unsigned dead_letter_tries = 5;
+
+// The writer (design section 4).
+inline constexpr std::size_t batch_decisions = 1024;
+inline constexpr std::size_t queued_decisions = 65'536;
+
+// Tokens.
+inline constexpr auto access_token_lifetime = 3600s;
+inline constexpr auto assertion_lifetime_max = 5min;
+inline constexpr auto clock_skew = 30s;
+inline constexpr std::size_t token_verdicts = 100'000;
+
+// Receiver. wire.md section 5.
+inline constexpr auto iat_ahead_max = 5min;
+inline constexpr auto jwks_refetch_min = 30s;
+inline constexpr auto jwks_unavailable_max = 10min;
+inline constexpr std::size_t seen_jti = 100'000;
+
+}  // namespace mission::limits

@@ -1,0 +1,23 @@
+// base64url without padding (RFC 7515 section 2, appendix C).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+
+namespace mission::jose {
+
+std::string base64url_encode(std::string_view bytes);
+std::string base64url_encode(std::span<const std::byte> bytes);
+
+// Strict: no padding, no white space, no other alphabet, and unused low bits of the last character
+// zero, so that one octet string has exactly one text. malformed_token otherwise.
+result<std::string> base64url_decode(std::string_view text);
+
+// Plain base64 with padding (RFC 4648 section 4), for Basic credentials and x5c.
+std::string base64_encode(std::string_view bytes);
+result<std::string> base64_decode(std::string_view text);
+
+}  // namespace mission::jose

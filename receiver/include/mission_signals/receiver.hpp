@@ -1,0 +1,296 @@
+// Mission Signals receiver: local truth about missions, kept by signed Security Event Tokens.
+//
+//   auto rx = mission_signals::make_receiver(options);          // throws setup_error
+//   rx->on_effect({.name = "vault", .on = {effect::revoked}}, destroy_credentials);
+//   rx->start();
+//   if (auto a = rx->missions().check(id); !a.permitted()) return refuse(a.reason());
+//
+// This header and those beside it include the standard library alone. No logging, option or metrics
+// library is linked into the host; the host supplies functions instead.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mission_signals {
+
+// ---------------------------------------------------------------------------------------- check
+
+// What is known of a mission. Only `active` permits; everything else denies and says why
+// (wire.md section 5; draft-mcguinness-oauth-mission-signals "Consumer Behavior on Receipt").
+enum class standing : std::uint8_t {
+    active,
+    suspended,
+    completed,
+    revoked,
+    expired,     // told so, or `expires_at` has passed by the receiver's own clock
+    superseded,
+    cascaded,
+    ended,       // a state we do not know the name of: not active
+    unknown,     // never heard of, or Status says not_found
+    stale,       // no fresh word from the transmitter within its bound
+    gap,         // a version was missed, or authority changed: Status has to be asked first
+};
+std::string_view name(standing s) noexcept;  // "suspended"
+constexpr bool is_terminal(standing s) noexcept {
+    return s >= standing::completed && s <= standing::ended;
+}
+
+struct answer {
+    standing what = standing::unknown;
+    std::int64_t version = 0;  // last applied; 0 when unknown
+
+    bool permitted() const noexcept { return what == standing::active; }
+    // "active", "mission revoked", "state is stale: no heartbeat within its bound" ...
+    std::string_view reason() const noexcept;
+};
+
+// One entry of `authorization_details` (RFC 9396) addressed to this receiver's audience.
+struct authority_entry {
+    std::string type;
+    std::string resource;
+    std::vector<std::string> actions;
+    std::string json;  // the whole entry, JSON text
+};
+
+struct authority {
+    std::int64_t version = 0;  // of the mission, as of which this set is in force
+    std::vector<authority_entry> entries;
+    // Some entry names `resource` and an action that is or covers `action` ("invoices.*").
+    bool permits(std::string_view resource, std::string_view action) const noexcept;
+};
+
+// Everything held of a mission, for logs and decision records; not for the hot path.
+struct mission_view {
+    std::string id, issuer;
+    answer now;
+    std::string state;  // as last told: stays "active" when `now` says stale
+    std::int64_t log_version = 0;
+    std::optional<std::chrono::system_clock::time_point> expires_at, fresh_until, suspend_until;
+    std::string successor, reason;
+};
+
+// THREAD: every method from any thread; check() takes no lock shared between readers, allocates
+// nothing and makes no system call.
+class mission_cache {
+  public:
+    virtual ~mission_cache() = default;
+    // `mission_id` as the token or request names it; any text (a malformed id is unknown).
+    virtual answer check(std::string_view mission_id) const noexcept = 0;
+    // For receivers whose transmitter speaks for several mission issuers.
+    virtual answer check(std::string_view issuer, std::string_view mission_id) const noexcept = 0;
+
+    // Asks Mission Status when check() says unknown, stale or gap (or always, with `force`), then
+    // answers. Concurrent callers for one mission share one request. `done` runs on the host
+    // executor, exactly once; a failure of Status leaves the denial as it is.
+    virtual void resolve(std::string_view mission_id, std::function<void(answer)> done,
+                         bool force = false) = 0;
+    // The same, blocking for at most `timeout`.
+    virtual answer resolve(std::string_view mission_id,
+                           std::chrono::milliseconds timeout = std::chrono::seconds(5)) = 0;
+
+    // The authority in force for this receiver's audience; nullptr while it is not known (never
+    // asked for, or changed since: resolve() brings it). Does not look at the mission's standing.
+    virtual std::shared_ptr<const authority> authority_of(std::string_view mission_id) const = 0;
+    // check() and authority_of() in one consistent look.
+    virtual std::pair<answer, std::shared_ptr<const authority>> look(
+        std::string_view mission_id) const = 0;
+
+    virtual std::optional<mission_view> view(std::string_view mission_id) const = 0;
+    virtual std::vector<mission_view> list(std::size_t limit = 1000) const = 0;
+    virtual std::size_t size() const noexcept = 0;
+};
+
+// ------------------------------------------------------------------------------------- teardown
+
+// What a handler is called for. `stale` and `fresh` are the pause and continue of freshness: they
+// are not durable, and never end anything.
+enum class effect : std::uint8_t {
+    suspended, resumed, completed, revoked, expired, superseded, cascaded, ended, scope_changed,
+    stale, fresh,
+};
+std::string_view name(effect e) noexcept;
+// All terminal effects: completed, revoked, expired, superseded, cascaded, ended.
+const std::vector<effect>& terminal_effects();
+
+struct task {
+    std::string idempotency_key;  // the same again on every try of this task, also after a crash
+    effect why{};
+    std::string mission_id, issuer;
+    std::int64_t version = 0;
+    std::string name;             // the held thing's name, empty for mission-wide handlers
+    std::string data;             // what hold() was given
+    unsigned attempt = 1;         // from 1
+};
+
+enum class outcome_kind : std::uint8_t { acknowledged, failed, timed_out, unknown };
+std::string_view name(outcome_kind k) noexcept;
+
+struct outcome {
+    outcome_kind kind = outcome_kind::unknown;  // anything but acknowledged: tried again
+    std::string evidence;                       // "pid 4711 gone", kept with the task
+    static outcome done(std::string evidence = {});
+    static outcome failed(std::string why);
+};
+
+struct handler_options {
+    std::string name;              // unique within the receiver; part of the idempotency key
+    std::vector<effect> on;
+    bool per_hold = true;          // once per held thing of the mission; false: once per mission
+    std::chrono::milliseconds timeout{10'000};
+    std::chrono::milliseconds retry_first{100}, retry_max{30'000};  // exponential, with jitter
+    unsigned concurrency = 4;
+};
+// Runs on the host executor (worker threads of the library by default); may block up to `timeout`.
+using handler = std::function<outcome(const task&)>;
+
+// One durable teardown task, as listed.
+struct task_view {
+    task what;
+    std::string handler;
+    outcome_kind last = outcome_kind::unknown;
+    std::string evidence;
+    bool finished = false, cancelled = false;
+    std::chrono::system_clock::time_point created, updated;
+};
+
+// A process group to be stopped, continued and killed with its mission. Identified by pid, start
+// time and boot id, so that a reused pid is never signalled.
+struct process_group {
+    int pid = 0;                   // group leader; the group id equals it
+    std::uint64_t start_time = 0;  // clock ticks since boot (proc(5), field 22)
+    std::string boot_id;
+    // Reads both for a live process; nullopt when it is gone.
+    static std::optional<process_group> of(int pid);
+    std::string to_data() const;   // for hold()
+    static std::optional<process_group> from_data(std::string_view data);
+};
+// A handler for holds whose data is a process_group: SIGSTOP on suspended and stale, SIGCONT on
+// resumed and fresh, SIGTERM then SIGKILL after `grace` on every end; acknowledged when no process
+// of the group is left.
+handler process_group_handler(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
+
+// -------------------------------------------------------------------------------------- receiver
+
+enum class log_level : std::uint8_t { debug, info, warning, error };
+struct log_field {
+    std::string_view name;
+    std::string value;
+};
+using log_function =
+    std::function<void(log_level, std::string_view message, const std::vector<log_field>&)>;
+// Runs a blocking job; default: the library's own worker threads.
+using executor = std::function<void(std::function<void()>)>;
+
+enum class delivery : std::uint8_t { poll, push };
+
+struct options {
+    std::string issuer;              // the transmitter; or:
+    std::string metadata_url;        // taken as it is, its `issuer` still has to match if both given
+    std::string ca_file;             // PEM; empty: the system's trust store
+
+    std::string client_id;
+    std::string private_key_file;    // PEM: private_key_jwt for tokens, Status
+    std::string client_secret;       // or client_secret_basic
+    std::string token;               // or a static token
+    std::string audience;            // what SETs' `aud` must equal; empty: taken from the stream
+
+    mission_signals::delivery delivery = delivery::poll;
+    std::string description = "mission-signals receiver";
+    std::vector<std::string> events; // empty: our mission types if offered, else lifecycle-change
+    std::vector<std::string> mission_issuers;  // may speak for; empty: the transmitter's own
+
+    // Push: where the library listens (empty: the host mounts handle_push() itself) and what the
+    // transmitter is told.
+    std::string push_listen;         // "127.0.0.1:0": any free port
+    std::string push_certificate_file, push_private_key_file;
+    std::string push_public_url;     // may contain "{port}"
+    std::string push_authorization_header;
+
+    std::string state_path;          // SQLite file; empty: nothing outlives the process
+    unsigned worker_threads = 2;
+    std::size_t max_missions = 1'000'000;
+    bool replace_stream = false;     // a stream of ours with another configuration: false refuses
+
+    log_function log;                // null: silence
+    executor run;                    // null: own worker threads
+};
+
+// A request to the push endpoint, for hosts that mount it (RFC 8935).
+struct push_request {
+    std::string content_type, authorization, body;
+};
+struct push_response {
+    int status = 202;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body;
+};
+
+struct status {
+    bool streaming = false;           // verified, and live
+    std::string stream_id, iss, aud, log_epoch;
+    std::int64_t continuity = 0;
+    std::optional<std::chrono::system_clock::time_point> live_until;
+    std::uint64_t sets_received = 0, sets_rejected = 0, sets_duplicate = 0, status_requests = 0,
+                  gaps = 0, heartbeats = 0, tasks_pending = 0, unknown_events = 0;
+    std::string last_error;
+};
+
+struct setup_error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class receiver {
+  public:
+    virtual ~receiver() = default;  // stops
+
+    // Registers before start(). A handler of a known name picks up its unfinished tasks.
+    virtual void on_effect(handler_options what, handler run) = 0;
+    // Told of every applied change after it is durable; for logs and metrics.
+    virtual void on_change(std::function<void(const mission_view&, effect)> fn) = 0;
+
+    // Opens state, starts discovery, stream and teardown in the background; returns at once.
+    // Until the stream lives, check() denies. setup_error for what can never work (unreadable key,
+    // state of a newer version).
+    virtual void start() = 0;
+    // Blocks until the stream is verified and live, or `timeout`; false then.
+    virtual bool wait_live(std::chrono::milliseconds timeout) = 0;
+    virtual void stop() = 0;  // two-step; running handlers finish
+
+    virtual mission_cache& missions() noexcept = 0;
+
+    // Declares what this host holds for a mission, durably, before it is handed out: its end then
+    // runs the handlers for it, also if it is missed while nobody was listening. False when the
+    // mission is not permitted right now (nothing is recorded): do not hand out. Repeating a
+    // (mission, name) replaces its data.
+    virtual bool hold(std::string_view mission_id, std::string_view name, std::string_view data) = 0;
+    virtual void release(std::string_view mission_id, std::string_view name) = 0;
+    struct held_thing {
+        std::string mission_id, name, data;
+    };
+    virtual std::vector<held_thing> held(std::string_view mission_id = {}) const = 0;
+
+    virtual std::vector<task_view> tasks(bool unfinished_only = true) const = 0;
+    virtual bool retry_task(std::string_view idempotency_key) = 0;  // now, instead of later
+
+    // For hosts that mount the push endpoint; `done` may run later, on another thread, and only
+    // after everything the SET says is durable.
+    virtual void handle_push(push_request request, std::function<void(push_response)> done) = 0;
+    virtual std::uint16_t push_port() const noexcept = 0;
+
+    virtual mission_signals::status current_status() const = 0;
+    virtual std::string last_setup_problem() const = 0;  // why the stream is not live, for people
+};
+
+// Checks the options' form; setup_error names the option.
+std::unique_ptr<receiver> make_receiver(options o);
+
+}  // namespace mission_signals
