@@ -20,6 +20,7 @@ std::string_view name(errc code) noexcept {
         MISSION_NAME(address_in_use);
         MISSION_NAME(bad_configuration);
         MISSION_NAME(cancelled);
+        MISSION_NAME(unsupported_media_type);
         MISSION_NAME(malformed_token);
         MISSION_NAME(wrong_typ);
         MISSION_NAME(alg_not_allowed);

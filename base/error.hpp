@@ -24,6 +24,7 @@ enum class errc : int {
     address_in_use = 9,
     bad_configuration = 10,
     cancelled = 11,
+    unsupported_media_type = 12,
     // 1xx: token
     malformed_token = 100,
     wrong_typ = 101,

@@ -1,51 +1,52 @@
 #include "base/json.hpp"
 
-#include <rapidjson/error/en.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <vector>
+
+#include "base/detail/json_reader.hpp"
 
 namespace mission::json {
 namespace {
 
 namespace rj = RAPIDJSON_NAMESPACE;
 
-// Nesting is bounded on the text itself, before anything is allocated for it.
-bool deeper_than(std::string_view text, std::size_t max_depth) {
-    std::size_t depth = 0;
-    bool in_string = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                ++i;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > max_depth) return true;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            --depth;
-        }
-    }
-    return false;
+// Names are short and mostly differ at an end: that is looked at before a call is made.
+bool same(std::string_view a, std::string_view b) noexcept {
+    return a.size() == b.size() && (a.empty() || (a.back() == b.back() && a.front() == b.front() &&
+                                                  std::memcmp(a.data(), b.data(), a.size()) == 0));
 }
 
 // The first member name that stands twice in one object anywhere below `v`.
 std::optional<std::string> duplicate_below(const value& v) {
+    constexpr std::size_t few = 24;  // comparing with those before is quicker than sorting
     if (v.IsArray()) {
         for (const auto& item : v.GetArray())
             if (auto d = duplicate_below(item)) return d;
     } else if (v.IsObject()) {
+        std::uint64_t seen = 0;  // a bit for each kind of name: most names are the first of theirs
+        for (auto m = v.MemberBegin(); m != v.MemberEnd(); ++m) {
+            if (m->value.IsObject() || m->value.IsArray())
+                if (auto d = duplicate_below(m->value)) return d;
+            if (v.MemberCount() > few) continue;
+            const std::string_view name = view(m->name);
+            const auto octet = [&](std::size_t i) {
+                return name.empty() ? 0u : static_cast<unsigned char>(name[i]);
+            };
+            const std::size_t kind = name.size() * 5 + octet(0) * 3 + octet(name.size() - 1);
+            const std::uint64_t bit = std::uint64_t{1} << (kind & 63);
+            if ((seen & bit) != 0)
+                for (auto before = v.MemberBegin(); before != m; ++before)
+                    if (same(view(before->name), name)) return std::string(name);
+            seen |= bit;
+        }
+        if (v.MemberCount() <= few) return std::nullopt;
         std::vector<std::string_view> names;
         names.reserve(v.MemberCount());
-        for (const auto& m : v.GetObject()) {
-            if (auto d = duplicate_below(m.value)) return d;
+        for (const auto& m : v.GetObject())
             names.push_back(view(m.name));
-        }
         std::sort(names.begin(), names.end());
         const auto it = std::adjacent_find(names.begin(), names.end());
         if (it != names.end()) return std::string(*it);
@@ -91,13 +92,27 @@ void canonical_string(std::string_view s, std::string& out) {
     out += '"';
     for (const char c : s) {
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\b': out += "\\b"; break;
-            case '\f': out += "\\f"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\b':
+                out += "\\b";
+                break;
+            case '\f':
+                out += "\\f";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
             default:
                 if (static_cast<unsigned char>(c) < 0x20) {
                     out += "\\u00";
@@ -115,7 +130,8 @@ void canonical_string(std::string_view s, std::string& out) {
 std::string ecmascript_number(double d) {
     if (d == 0) return "0";
     char text[64];
-    const auto end = std::to_chars(text, text + sizeof text, std::fabs(d), std::chars_format::scientific).ptr;
+    const auto end =
+        std::to_chars(text, text + sizeof text, std::fabs(d), std::chars_format::scientific).ptr;
     std::string_view sci{text, static_cast<std::size_t>(end - text)};
     const auto e = sci.find('e');
     int exponent = 0;
@@ -130,7 +146,8 @@ std::string ecmascript_number(double d) {
     if (k <= n && n <= 21) {
         out += digits + std::string(static_cast<std::size_t>(n - k), '0');
     } else if (0 < n && n <= 21) {
-        out += digits.substr(0, static_cast<std::size_t>(n)) + "." + digits.substr(static_cast<std::size_t>(n));
+        out += digits.substr(0, static_cast<std::size_t>(n)) + "." +
+               digits.substr(static_cast<std::size_t>(n));
     } else if (-6 < n && n <= 0) {
         out += "0." + std::string(static_cast<std::size_t>(-n), '0') + digits;
     } else {
@@ -145,10 +162,18 @@ std::string ecmascript_number(double d) {
 bool canonical_into(const value& v, std::string& out) {
     static constexpr std::int64_t exact = std::int64_t{1} << 53;
     switch (v.GetType()) {
-        case rj::kNullType: out += "null"; return true;
-        case rj::kFalseType: out += "false"; return true;
-        case rj::kTrueType: out += "true"; return true;
-        case rj::kStringType: canonical_string(view(v), out); return true;
+        case rj::kNullType:
+            out += "null";
+            return true;
+        case rj::kFalseType:
+            out += "false";
+            return true;
+        case rj::kTrueType:
+            out += "true";
+            return true;
+        case rj::kStringType:
+            canonical_string(view(v), out);
+            return true;
         case rj::kNumberType:
             if (v.IsInt64()) {
                 if (v.GetInt64() > exact || v.GetInt64() < -exact) return false;
@@ -172,7 +197,8 @@ bool canonical_into(const value& v, std::string& out) {
         case rj::kObjectType: {
             std::vector<std::pair<std::u16string, const value::Member*>> members;
             members.reserve(v.MemberCount());
-            for (const auto& m : v.GetObject()) members.emplace_back(utf16(view(m.name)), &m);
+            for (const auto& m : v.GetObject())
+                members.emplace_back(utf16(view(m.name)), &m);
             std::sort(members.begin(), members.end(),
                       [](const auto& a, const auto& b) { return a.first < b.first; });
             out += '{';
@@ -195,25 +221,35 @@ bool canonical_into(const value& v, std::string& out) {
 
 result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t max_depth) {
     if (text.size() > max_bytes)
-        return error{errc::too_large, "JSON text of more than " + std::to_string(max_bytes) + " bytes"};
-    if (deeper_than(text, max_depth))
-        return error{errc::too_deep, "JSON nested deeper than " + std::to_string(max_depth)};
+        return error{errc::too_large,
+                     "JSON text of more than " + std::to_string(max_bytes) + " bytes"};
     document doc;
-    doc.Parse<rj::kParseIterativeFlag | rj::kParseValidateEncodingFlag | rj::kParseFullPrecisionFlag>(
-        text.data(), text.size());
-    if (doc.HasParseError()) {
-        return error{errc::not_json, std::string(rj::GetParseError_En(doc.GetParseError())) + " (at byte " +
-                                         std::to_string(doc.GetErrorOffset()) + ")"};
+    // Read in place, in a copy that belongs to the document as its values do.
+    const std::size_t room = text.size() + detail::reader_padding;
+    char* copy = static_cast<char*>(doc.GetAllocator().Malloc(room));
+    if (!text.empty()) std::memcpy(copy, text.data(), text.size());
+    std::memset(copy + text.size(), 0, detail::reader_padding);
+    detail::reader reader(copy, text.size(), max_depth);
+    bool read = false;
+    auto generate = [&](document& handler) { return read = reader(handler); };
+    doc.Populate(generate);
+    if (!read) {
+        if (reader.too_deep())
+            return error{errc::too_deep, "JSON nested deeper than " + std::to_string(max_depth)};
+        return error{errc::not_json, std::string(reader.why()) + " (at byte " +
+                                         std::to_string(reader.offset()) + ")"};
     }
+    if (!reader.all_ascii() && !detail::is_utf8(text)) return error{errc::not_json, "not UTF-8"};
     if (auto name = duplicate_below(doc))
-        return error{errc::duplicate_member, "member \"" + name->substr(0, 64) + "\" stands twice in one object"};
+        return error{errc::duplicate_member,
+                     "member \"" + name->substr(0, 64) + "\" stands twice in one object"};
     return doc;
 }
 
 const value* find(const value& object, std::string_view name) noexcept {
     if (!object.IsObject()) return nullptr;
     for (const auto& m : object.GetObject())
-        if (view(m.name) == name) return &m.value;
+        if (same(view(m.name), name)) return &m.value;
     return nullptr;
 }
 

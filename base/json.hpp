@@ -38,7 +38,9 @@ std::optional<std::string_view> find_string(const value& object, std::string_vie
 std::optional<std::int64_t> find_int(const value& object, std::string_view name) noexcept;
 std::optional<bool> find_bool(const value& object, std::string_view name) noexcept;
 
-inline std::string_view view(const value& s) noexcept { return {s.GetString(), s.GetStringLength()}; }
+inline std::string_view view(const value& s) noexcept {
+    return {s.GetString(), s.GetStringLength()};
+}
 // Copies `s` into `a`.
 value make_string(std::string_view s, allocator& a);
 // Adds or overwrites nothing: the caller knows the name is new.
@@ -47,7 +49,9 @@ void add(value& object, std::string_view name, std::int64_t number, allocator& a
 void add(value& object, std::string_view name, value&& v, allocator& a);
 
 std::string write(const value& v);
-inline std::string text(const buffer& b) { return {b.GetString(), b.GetSize()}; }
+inline std::string text(const buffer& b) {
+    return {b.GetString(), b.GetSize()};
+}
 inline void key(writer& w, std::string_view s) {
     w.Key(s.data(), static_cast<RAPIDJSON_NAMESPACE::SizeType>(s.size()));
 }

@@ -37,14 +37,16 @@ inline constexpr std::string_view verification_type =
     "https://schemas.openid.net/secevent/ssf/event-type/verification";
 inline constexpr std::string_view stream_updated_type =
     "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
-inline constexpr std::string_view caep_base = "https://schemas.openid.net/secevent/caep/event-type/";
-inline constexpr std::string_view risc_base = "https://schemas.openid.net/secevent/risc/event-type/";
+inline constexpr std::string_view caep_base =
+    "https://schemas.openid.net/secevent/caep/event-type/";
+inline constexpr std::string_view risc_base =
+    "https://schemas.openid.net/secevent/risc/event-type/";
 
 // Our nine event types, short names.
 inline constexpr std::string_view mission_event_names[] = {
-    "mission-activated", "mission-suspended", "mission-resumed",    "mission-completed",
-    "mission-revoked",   "mission-expired",   "mission-superseded", "mission-cascaded",
-    "mission-scope-changed"};
+    "mission-activated",  "mission-suspended", "mission-resumed",
+    "mission-completed",  "mission-revoked",   "mission-expired",
+    "mission-superseded", "mission-cascaded",  "mission-scope-changed"};
 
 enum class form { ours, lifecycle_change };
 
@@ -67,11 +69,11 @@ struct mission_change {
     std::optional<std::string> tenant;
     std::optional<std::string> reason;
     // Ours only:
-    std::optional<std::string> initiating_entity;  // admin | user | policy | system
+    std::optional<std::string> initiating_entity;     // admin | user | policy | system
     std::map<std::string, std::string> reason_admin;  // language -> text
     std::map<std::string, std::string> reason_user;
-    std::optional<std::string> change;                  // narrowed | extended
-    std::optional<std::string> authorization_details;   // JSON array text, the full set in force
+    std::optional<std::string> change;                 // narrowed | extended
+    std::optional<std::string> authorization_details;  // JSON array text, the full set in force
     // For sub_id of our form:
     std::string agent_client_id;
     std::optional<std::string> user_iss, user_sub;
@@ -90,6 +92,20 @@ std::string event_type(const mission_change& c, form f, std::string_view base = 
 std::string event_body(const mission_change& c, form f);
 subject event_subject(const mission_change& c, form f);
 
+// What a SET says beside its event (events/set.hpp); views are read during the call alone.
+struct set_envelope {
+    std::string_view iss;
+    std::string_view aud;
+    std::int64_t iat = 0;  // NumericDate
+    std::string_view jti;
+    std::string_view txn;  // empty: left out
+};
+
+// The claims of a change's SET, the same text as `encode` of set_claims made of event_subject,
+// event_type and event_body, in one pass: for whoever signs many.
+std::string encode_mission_set(const mission_change& c, form f, const set_envelope& e,
+                               std::string_view base = event_type_base);
+
 // Reads an event of either vocabulary. `type` decides the form; unknown members are ignored;
 // an unknown state is kept as text. bad_claims with the member's name when a required one is
 // missing or of the wrong type; not_found when the type is no mission event.
@@ -100,7 +116,8 @@ bool is_mission_event(std::string_view type, std::string_view base = event_type_
 
 // `sha-256:` + base64url of SHA-256 over the RFC 8785 form of
 // {"typ":"mission-authority-set","iss":issuer,"value":authorization_details}.
-result<std::string> authority_hash(std::string_view issuer, const json::value& authorization_details);
+result<std::string> authority_hash(std::string_view issuer,
+                                   const json::value& authorization_details);
 
 // `[A-Za-z0-9_-]`, 22 to 128 characters.
 bool valid_mission_id(std::string_view id) noexcept;

@@ -20,10 +20,10 @@ namespace mission::events {
 // format are dropped, as SSF has it for what is not understood.
 struct subject {
     std::string format;
-    std::map<std::string, std::string> members;           // simple string members
-    std::vector<std::string> addresses;                   // ip-addresses
-    std::vector<subject> identifiers;                     // aliases (RFC 9493 section 3.2.8)
-    std::map<std::string, subject> complex;               // format "complex"
+    std::map<std::string, std::string> members;  // simple string members
+    std::vector<std::string> addresses;          // ip-addresses
+    std::vector<subject> identifiers;            // aliases (RFC 9493 section 3.2.8)
+    std::map<std::string, subject> complex;      // format "complex"
 
     bool is_complex() const noexcept { return format == "complex"; }
     friend bool operator==(const subject&, const subject&) = default;

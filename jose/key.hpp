@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,10 @@
 struct evp_pkey_st;
 
 namespace mission::jose {
+
+namespace detail {
+class evp_key;  // jose/detail/evp.hpp
+}
 
 enum class alg { es256, rs256, ps256, eddsa };
 
@@ -40,11 +45,12 @@ class public_key {
     std::string to_pem() const;
 
     void set_kid(std::string kid) { kid_ = std::move(kid); }
-    evp_pkey_st* native() const noexcept { return pkey_.get(); }
+    evp_pkey_st* native() const noexcept;
 
   private:
     friend class private_key;
-    std::shared_ptr<evp_pkey_st> pkey_;
+    static result<public_key> from_evp(std::shared_ptr<const detail::evp_key> key);
+    std::shared_ptr<const detail::evp_key> key_;
     std::string kid_;
     std::optional<alg> alg_;
 };
@@ -65,8 +71,15 @@ class private_key {
     std::string to_pem() const;  // PKCS#8
     // Raw JOSE signature. Fails only when OpenSSL does (key_unsupported).
     result<std::string> sign(std::string_view signing_input) const;
+    // The same into `out`, which must have `max_signature_size` octets; returns how many were
+    // written. No allocation of ours on the way.
+    static constexpr std::size_t max_signature_size = limits::rsa_max_bits / 8;
+    result<std::size_t> sign_into(std::string_view signing_input,
+                                  std::span<unsigned char> out) const;
 
   private:
+    static result<private_key> from_evp(std::shared_ptr<const detail::evp_key> key,
+                                        std::optional<alg> a);
     public_key public_;
     alg alg_{};
 };

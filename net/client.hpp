@@ -19,9 +19,9 @@ struct client_options {
     std::string ca_pem;  // in addition to nothing: when empty, the system's trust store
     std::string certificate_pem, private_key_pem;  // client certificate, optional
     // Applied to every resolved address before connecting; the connection goes to a checked one.
-    std::shared_ptr<const egress_policy> egress;   // null: everything is allowed
-    std::shared_ptr<resolver> names;               // null: the system's
-    std::shared_ptr<connector> connects;           // null: real TCP; tests count
+    std::shared_ptr<const egress_policy> egress;  // null: everything is allowed
+    std::shared_ptr<resolver> names;              // null: the system's
+    std::shared_ptr<connector> connects;          // null: real TCP; tests count
     bool allow_plain_http = false;
     std::size_t max_response = limits::http_response_bytes;
     std::size_t max_idle_per_host = limits::idle_connections_per_host;

@@ -33,7 +33,7 @@ class egress_policy {
 class resolver {
   public:
     virtual ~resolver() = default;
-    // Blocking; runs on a worker thread.
+    // Blocking; runs on one of the client's look-up threads, for several names at once.
     virtual result<std::vector<std::string>> resolve(const std::string& host) = 0;
 };
 std::shared_ptr<resolver> system_resolver();

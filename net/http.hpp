@@ -84,10 +84,10 @@ std::string percent_encode(std::string_view text);
 result<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 
 struct url {
-    std::string scheme;  // lower case
-    std::string host;    // lower case; IPv6 without brackets
-    std::uint16_t port = 0;  // explicit or the scheme's default
-    std::string target;  // path and query, at least "/"
+    std::string scheme;          // lower case
+    std::string host;            // lower case; IPv6 without brackets
+    std::uint16_t port = 0;      // explicit or the scheme's default
+    std::string target;          // path and query, at least "/"
     std::string origin() const;  // "https://host" or "https://host:port"
 };
 // http and https only; no user info, no fragment. invalid_argument otherwise.

@@ -27,13 +27,16 @@ class strand {
 class runtime {
   public:
     virtual ~runtime() = default;
-    virtual void post(std::function<void()> fn) = 0;        // network threads; must not block
-    virtual void post_work(std::function<void()> fn) = 0;   // worker threads: signing, blocking calls
+    // Network threads: must not block.
+    virtual void post(std::function<void()> fn) = 0;
+    // Worker threads: signing, blocking calls.
+    virtual void post_work(std::function<void()> fn) = 0;
     virtual std::shared_ptr<strand> make_strand() = 0;
     // Runs `fn` once after `delay` on a network thread, unless the timer is destroyed before.
     [[nodiscard]] virtual std::unique_ptr<timer> after(std::chrono::milliseconds delay,
                                                        std::function<void()> fn) = 0;
-    // Calls `on_stop` once on SIGTERM or SIGINT (programs only; the library never installs handlers).
+    // Calls `on_stop` once on SIGTERM or SIGINT (programs only; the library never installs
+    // handlers).
     virtual void on_stop_signal(std::function<void()> on_stop) = 0;
     // Stops accepting work, joins all threads. Not from one of its own threads.
     virtual void stop() = 0;

@@ -25,10 +25,10 @@ struct server_options {
     std::string address = "127.0.0.1";  // or "unix:/path"
     std::uint16_t port = 0;             // 0: any free one, see `port()`
     transport mode = transport::tls;
-    std::string certificate_pem;        // chain
+    std::string certificate_pem;  // chain
     std::string private_key_pem;
-    std::string client_ca_pem;          // not empty: client certificates are asked for and verified,
-                                        // and optional
+    std::string client_ca_pem;  // not empty: client certificates are asked for and verified,
+                                // and optional
     std::size_t max_body = limits::http_body_bytes;
     std::size_t max_connections = limits::connections;
     std::size_t max_connections_per_address = limits::connections_per_address;

@@ -7,8 +7,12 @@
 using namespace mission;
 
 namespace {
-errc code_of(std::string_view text) { return json::parse(text).error().code; }
-std::string canonical_of(std::string_view text) { return json::canonical(*json::parse(text)).value(); }
+errc code_of(std::string_view text) {
+    return json::parse(text).error().code;
+}
+std::string canonical_of(std::string_view text) {
+    return json::canonical(*json::parse(text)).value();
+}
 }  // namespace
 
 TEST_CASE("a member name twice in one object is refused, at any depth") {
@@ -27,7 +31,8 @@ TEST_CASE("nesting and size are bounded before anything is built") {
 }
 
 TEST_CASE("what is no JSON text is refused") {
-    for (const char* bad : {"", " ", "{", "{}x", "{'a':1}", "nul", "[1,]", "\"\x80\"", "{\"a\":\"\xed\xa0\x80\"}"})
+    for (const char* bad :
+         {"", " ", "{", "{}x", "{'a':1}", "nul", "[1,]", "\"\x80\"", "{\"a\":\"\xed\xa0\x80\"}"})
         CHECK(code_of(bad) == errc::not_json);
 }
 
@@ -36,9 +41,11 @@ TEST_CASE("canonical form follows RFC 8785") {
           "{\"a\":[true,null,\"x\"],\"b\":1,\"\xe2\x82\xac\":\"\\u000f\\n\"}");
     CHECK(canonical_of("[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001]") ==
           "[333333333.3333333,1e+30,4.5,0.002,1e-27]");
-    CHECK(canonical_of("[1e21,1e20,0.000001,1e-7,-0.0]") == "[1e+21,100000000000000000000,0.000001,1e-7,0]");
+    CHECK(canonical_of("[1e21,1e20,0.000001,1e-7,-0.0]") ==
+          "[1e+21,100000000000000000000,0.000001,1e-7,0]");
     // RFC 8785 section 3.2.3: by UTF-16 code units, so U+1F600 sorts before U+FB33.
     CHECK(canonical_of("{\"\xef\xac\xb3\":1,\"\xf0\x9f\x98\x80\":2}") ==
           "{\"\xf0\x9f\x98\x80\":2,\"\xef\xac\xb3\":1}");
-    CHECK(json::canonical(*json::parse("[9007199254740993]")).error().code == errc::invalid_argument);
+    CHECK(json::canonical(*json::parse("[9007199254740993]")).error().code ==
+          errc::invalid_argument);
 }

@@ -31,13 +31,13 @@ enum class standing : std::uint8_t {
     suspended,
     completed,
     revoked,
-    expired,     // told so, or `expires_at` has passed by the receiver's own clock
+    expired,  // told so, or `expires_at` has passed by the receiver's own clock
     superseded,
     cascaded,
-    ended,       // a state we do not know the name of: not active
-    unknown,     // never heard of, or Status says not_found
-    stale,       // no fresh word from the transmitter within its bound
-    gap,         // a version was missed, or authority changed: Status has to be asked first
+    ended,    // a state we do not know the name of: not active
+    unknown,  // never heard of, or Status says not_found
+    stale,    // no fresh word from the transmitter within its bound
+    gap,      // a version was missed, or authority changed: Status has to be asked first
 };
 std::string_view name(standing s) noexcept;  // "suspended"
 constexpr bool is_terminal(standing s) noexcept {
@@ -114,8 +114,17 @@ class mission_cache {
 // What a handler is called for. `stale` and `fresh` are the pause and continue of freshness: they
 // are not durable, and never end anything.
 enum class effect : std::uint8_t {
-    suspended, resumed, completed, revoked, expired, superseded, cascaded, ended, scope_changed,
-    stale, fresh,
+    suspended,
+    resumed,
+    completed,
+    revoked,
+    expired,
+    superseded,
+    cascaded,
+    ended,
+    scope_changed,
+    stale,
+    fresh,
 };
 std::string_view name(effect e) noexcept;
 // All terminal effects: completed, revoked, expired, superseded, cascaded, ended.
@@ -126,9 +135,9 @@ struct task {
     effect why{};
     std::string mission_id, issuer;
     std::int64_t version = 0;
-    std::string name;             // the held thing's name, empty for mission-wide handlers
-    std::string data;             // what hold() was given
-    unsigned attempt = 1;         // from 1
+    std::string name;      // the held thing's name, empty for mission-wide handlers
+    std::string data;      // what hold() was given
+    unsigned attempt = 1;  // from 1
 };
 
 enum class outcome_kind : std::uint8_t { acknowledged, failed, timed_out, unknown };
@@ -142,9 +151,9 @@ struct outcome {
 };
 
 struct handler_options {
-    std::string name;              // unique within the receiver; part of the idempotency key
+    std::string name;  // unique within the receiver; part of the idempotency key
     std::vector<effect> on;
-    bool per_hold = true;          // once per held thing of the mission; false: once per mission
+    bool per_hold = true;  // once per held thing of the mission; false: once per mission
     std::chrono::milliseconds timeout{10'000};
     std::chrono::milliseconds retry_first{100}, retry_max{30'000};  // exponential, with jitter
     unsigned concurrency = 4;
@@ -168,9 +177,10 @@ struct process_group {
     int pid = 0;                   // group leader; the group id equals it
     std::uint64_t start_time = 0;  // clock ticks since boot (proc(5), field 22)
     std::string boot_id;
-    // Reads both for a live process; nullopt when it is gone.
+    int session = 0;  // tells members apart once the leader itself has gone
+    // Reads all of it for a live process; nullopt when it is gone.
     static std::optional<process_group> of(int pid);
-    std::string to_data() const;   // for hold()
+    std::string to_data() const;  // for hold()
     static std::optional<process_group> from_data(std::string_view data);
 };
 // A handler for holds whose data is a process_group: SIGSTOP on suspended and stale, SIGCONT on
@@ -193,35 +203,36 @@ using executor = std::function<void(std::function<void()>)>;
 enum class delivery : std::uint8_t { poll, push };
 
 struct options {
-    std::string issuer;              // the transmitter; or:
-    std::string metadata_url;        // taken as it is, its `issuer` still has to match if both given
-    std::string ca_file;             // PEM; empty: the system's trust store
+    std::string issuer;        // the transmitter; or:
+    std::string metadata_url;  // taken as it is, its `issuer` still has to match if both given
+    std::string ca_file;       // PEM; empty: the system's trust store
 
     std::string client_id;
-    std::string private_key_file;    // PEM: private_key_jwt for tokens, Status
-    std::string client_secret;       // or client_secret_basic
-    std::string token;               // or a static token
-    std::string audience;            // what SETs' `aud` must equal; empty: taken from the stream
+    std::string private_key_file;  // PEM: private_key_jwt for tokens, Status
+    std::string private_key_id;  // `kid` of assertions, where the server insists; empty: none
+    std::string client_secret;     // or client_secret_basic
+    std::string token;             // or a static token
+    std::string audience;          // what SETs' `aud` must equal; empty: taken from the stream
 
     mission_signals::delivery delivery = delivery::poll;
     std::string description = "mission-signals receiver";
-    std::vector<std::string> events; // empty: our mission types if offered, else lifecycle-change
+    std::vector<std::string> events;  // empty: our mission types if offered, else lifecycle-change
     std::vector<std::string> mission_issuers;  // may speak for; empty: the transmitter's own
 
     // Push: where the library listens (empty: the host mounts handle_push() itself) and what the
     // transmitter is told.
-    std::string push_listen;         // "127.0.0.1:0": any free port
+    std::string push_listen;  // "127.0.0.1:0": any free port
     std::string push_certificate_file, push_private_key_file;
-    std::string push_public_url;     // may contain "{port}"
+    std::string push_public_url;  // may contain "{port}"
     std::string push_authorization_header;
 
-    std::string state_path;          // SQLite file; empty: nothing outlives the process
+    std::string state_path;  // SQLite file; empty: nothing outlives the process
     unsigned worker_threads = 2;
     std::size_t max_missions = 1'000'000;
-    bool replace_stream = false;     // a stream of ours with another configuration: false refuses
+    bool replace_stream = false;  // a stream of ours with another configuration: false refuses
 
-    log_function log;                // null: silence
-    executor run;                    // null: own worker threads
+    log_function log;  // null: silence
+    executor run;      // null: own worker threads
 };
 
 // A request to the push endpoint, for hosts that mount it (RFC 8935).
@@ -235,7 +246,7 @@ struct push_response {
 };
 
 struct status {
-    bool streaming = false;           // verified, and live
+    bool streaming = false;  // verified, and live
     std::string stream_id, iss, aud, log_epoch;
     std::int64_t continuity = 0;
     std::optional<std::chrono::system_clock::time_point> live_until;
@@ -254,7 +265,8 @@ class receiver {
 
     // Registers before start(). A handler of a known name picks up its unfinished tasks.
     virtual void on_effect(handler_options what, handler run) = 0;
-    // Told of every applied change after it is durable; for logs and metrics.
+    // Told of every applied change after it is durable; for logs and metrics. A mission first seen
+    // active is told as `resumed`, a change of deadlines alone as `scope_changed`. Before start().
     virtual void on_change(std::function<void(const mission_view&, effect)> fn) = 0;
 
     // Opens state, starts discovery, stream and teardown in the background; returns at once.
@@ -271,7 +283,8 @@ class receiver {
     // runs the handlers for it, also if it is missed while nobody was listening. False when the
     // mission is not permitted right now (nothing is recorded): do not hand out. Repeating a
     // (mission, name) replaces its data.
-    virtual bool hold(std::string_view mission_id, std::string_view name, std::string_view data) = 0;
+    virtual bool hold(std::string_view mission_id, std::string_view name,
+                      std::string_view data) = 0;
     virtual void release(std::string_view mission_id, std::string_view name) = 0;
     struct held_thing {
         std::string mission_id, name, data;

@@ -1,0 +1,306 @@
+#include "receiver/engine/engine.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "events/mission_event.hpp"
+#include "receiver/teardown/plan.hpp"
+
+namespace mission::receiver {
+
+using ms::log_level;
+using ms::standing;
+
+engine::engine(state& s, task_runner& runner, std::size_t max_missions, hooks h)
+    : state_(s),
+      runner_(runner),
+      hooks_(std::move(h)),
+      max_missions_(max_missions),
+      table_(max_missions),
+      authorities_(table_) {}
+
+void engine::log(log_level level, std::string_view message,
+                 std::vector<ms::log_field> fields) const {
+    if (hooks_.log) hooks_.log(level, message, fields);
+}
+
+void engine::load(state_snapshot snapshot) {
+    std::vector<task_record> missing;
+    std::unique_lock lock(m_);
+    for (auto& [name, value] : snapshot.settings)
+        settings_[name] = value;
+    stream_freshness::durable d;
+    d.identity.stream_id = settings_["stream_id"];
+    std::string events = settings_["events_delivered"];
+    for (std::size_t at = 0; at < events.size();) {
+        const auto end = std::min(events.find(' ', at), events.size());
+        d.identity.events_delivered.push_back(events.substr(at, end - at));
+        at = end + 1;
+    }
+    d.identity.all_subjects = settings_["all_subjects"] == "1";
+    if (!settings_["continuity"].empty()) d.continuity = std::stoll(settings_["continuity"]);
+    d.log_epoch = settings_["log_epoch"];
+    if (!settings_["epoch"].empty()) d.epoch = std::stoull(settings_["epoch"]);
+    fresh_ = stream_freshness(d);
+    table_.set_stream(fresh_.word());
+    // Asked for before the restart: the answer may still come, and is none that we do not know.
+    std::string states = settings_["verify_states"];
+    for (std::size_t at = 0; at < states.size();) {
+        const auto end = std::min(states.find(' ', at), states.size());
+        awaited_[states.substr(at, end - at)] = {};
+        at = end + 1;
+    }
+    for (const auto& [iss, jti] : snapshot.jtis) {
+        auto key = iss + ' ' + jti;
+        if (seen_.insert(key).second) seen_order_.push_back(std::move(key));
+    }
+    const auto now = hooks_.now();
+    for (auto& m : snapshot.missions) {
+        slot s;
+        s.now = std::move(m);
+        if (s.now.fresh_until) {
+            s.fresh_until = deadline_at(to_milliseconds(*s.now.fresh_until), now);
+        }
+        auto& at = missions_[s.now.key] = std::move(s);
+        show(at);
+    }
+    for (const auto& h : snapshot.holds)
+        note_hold_loaded(h);
+    lock.unlock();
+    runner_.restore(std::move(snapshot.tasks));
+
+    // A held mission that had ended: every handler of today gets its task (known ones are kept).
+    lock.lock();
+    for (const auto& [key, h] : held_) {
+        const auto it = missions_.find(key);
+        if (it == missions_.end() || !ms::is_terminal(told(it->second.now))) continue;
+        const auto ended = ended_effect(told(it->second.now));
+        if (!ended) continue;
+        auto tasks = plan_tasks(runner_.handlers(), holds_of(key), *ended, key,
+                                it->second.now.version, to_wall(now));
+        for (auto& t : tasks)
+            missing.push_back(std::move(t));
+    }
+    state_write w;
+    w.tasks = runner_.plan(std::move(missing));
+    if (!w.tasks.empty()) {
+        auto tasks = w.tasks;
+        state_.submit(std::move(w), nullptr, [this, tasks] { runner_.release(tasks); });
+    }
+}
+
+void engine::set_issuers(std::string transmitter, std::vector<std::string> mission_issuers) {
+    std::lock_guard lock(m_);
+    transmitter_ = std::move(transmitter);
+    mission_issuers_ = std::move(mission_issuers);
+    if (mission_issuers_.empty()) mission_issuers_.push_back(transmitter_);
+}
+
+std::string engine::transmitter() const {
+    std::lock_guard lock(m_);
+    return transmitter_;
+}
+
+// ------------------------------------------------------------------------------------ missions
+
+bool engine::show(slot& s) {
+    published p;
+    p.told = told(s.now);
+    p.version = s.now.version;
+    p.expires_wall = s.now.expires_at ? to_milliseconds(*s.now.expires_at) : 0;
+    p.freshness = {s.fresh_until, s.now.confirmed_epoch};
+    if (!s.now.authority) {
+        s.authority = nullptr;
+    } else if (!s.authority || s.authority->version != s.now.authority_version) {
+        s.authority = parse_authority(*s.now.authority, s.now.authority_version);
+    }
+    s.shown = p.told;
+    return authorities_.put(s.now.key.issuer, s.now.key.id, p, s.authority);
+}
+
+void engine::take(slot& s, applied a, std::function<void(result<void>)> answered, after& later) {
+    const auto now = hooks_.now();
+    const bool first = s.now.version == 0;
+    // A denial at once; a permission, and what extends one, after it is on disk.
+    const bool at_once =
+        told(a.next) != standing::active || (s.shown == standing::active && a.narrows);
+    s.now = std::move(a.next);
+    if (a.confirms) s.now.confirmed_epoch = fresh_.word().epoch;
+    s.fresh_until =
+        s.now.fresh_until ? deadline_at(to_milliseconds(*s.now.fresh_until), now) : deadline{};
+    ++s.revision;
+    if (at_once && !show(s)) {
+        later.push_back(
+            [this] { log(log_level::error, "the cache is full: the mission stays unknown", {}); });
+    }
+
+    state_write w;
+    w.missions.push_back(s.now);
+    if (a.effect) {
+        w.tasks = runner_.plan(plan_tasks(runner_.handlers(), holds_of(s.now.key), *a.effect,
+                                          s.now.key, s.now.version, to_wall(now)));
+    }
+    const bool tell = a.changed;
+    const auto effect = a.effect.value_or(first ? ms::effect::resumed : ms::effect::scope_changed);
+    auto tasks = w.tasks;
+    state_.submit(std::move(w), std::move(answered),
+                  [this, key = s.now.key, revision = s.revision, tasks = std::move(tasks), effect,
+                   tell] { committed(key, revision, tasks, effect, tell); });
+    if (a.ask_status) {
+        counts_.gaps.fetch_add(1, std::memory_order_relaxed);
+        later.push_back([this, key = s.now.key] { hooks_.ask_status(key, true); });
+    }
+}
+
+// On the state's writer thread, before the SET is acknowledged.
+void engine::committed(const mission_key& key, std::uint64_t revision,
+                       const std::vector<task_record>& tasks, ms::effect effect, bool tell) {
+    after later;
+    ms::mission_view v;
+    {
+        std::lock_guard lock(m_);
+        auto it = missions_.find(key);
+        if (it == missions_.end()) return;
+        // A later change shows itself when its own turn comes.
+        if (it->second.revision == revision && !show(it->second)) {
+            later.push_back([this] {
+                log(log_level::error, "the cache is full: the mission stays unknown", {});
+            });
+        }
+        v = view_locked(it->second);
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    runner_.release(tasks);
+    for (auto& f : later)
+        f();
+    if (!tell) return;
+    log(log_level::info, "mission changed",
+        {{"mission", v.id},
+         {"version", std::to_string(v.now.version)},
+         {"state", v.state},
+         {"effect", std::string(ms::name(effect))},
+         {"reason", v.reason}});
+    if (hooks_.on_change) hooks_.on_change(v, effect);
+}
+
+void engine::on_status(const mission_key& key, const result<status_word>& word,
+                       std::uint64_t asked_epoch, std::function<void()> settled) {
+    after later;
+    bool submitted = false;
+    {
+        std::lock_guard lock(m_);
+        auto it = missions_.find(key);
+        if (auto h = held_.find(key); h != held_.end()) h->second.awaiting_first_status = false;
+        record before;
+        before.key = key;
+        if (it != missions_.end()) before = it->second.now;
+        applied a;
+        a.next = before;
+        if (word.has_value()) {
+            a = apply_status(before, *word);
+            // Asked before the running epoch began: true, but it confirms nothing in it.
+            if (asked_epoch != fresh_.word().epoch) a.confirms = false;
+        } else if (word.error() == errc::mission_not_found) {
+            a = apply_not_found(before);
+        }
+        if (!a.note.empty()) {
+            later.push_back([this, key, note = a.note] {
+                log(log_level::warning, note, {{"mission", key.id}});
+            });
+        }
+        a.ask_status = false;  // the desk asks again while wants_status() says so
+        if (a.changed && (it != missions_.end() || missions_.size() < max_missions_)) {
+            auto& s = missions_[key];
+            s.now.key = key;
+            const bool news = s.now.version != a.next.version || s.now.state != a.next.state ||
+                              s.now.authority != a.next.authority;
+            a.changed = news;
+            take(
+                s, std::move(a),
+                [settled](const result<void>&) {
+                    if (settled) settled();
+                },
+                later);
+            submitted = true;
+        } else {
+            const auto wait = watch_locked(hooks_.now(), later);
+            if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        }
+    }
+    for (auto& f : later)
+        f();
+    if (!submitted && settled) settled();
+}
+
+bool engine::wants_status(const mission_key& key) const {
+    std::lock_guard lock(m_);
+    const auto it = missions_.find(key);
+    if (it == missions_.end()) return held_.count(key) != 0;
+    const auto& s = it->second;
+    if (told(s.now) == standing::gap || !s.now.denied_as.empty()) return true;
+    if (held_.count(key) == 0 || ms::is_terminal(told(s.now))) return false;
+    const auto p = table_.find(key.issuer, key.id);
+    return !p || !is_fresh(p->freshness, table_.stream(), hooks_.now());
+}
+
+std::vector<mission_key> engine::doubtful(std::size_t limit) const {
+    std::lock_guard lock(m_);
+    std::vector<mission_key> out;
+    for (const auto& [key, s] : missions_) {
+        if (out.size() >= limit) break;
+        if (told(s.now) == standing::gap || !s.now.denied_as.empty()) out.push_back(key);
+    }
+    return out;
+}
+
+ms::mission_view engine::view_locked(const slot& s) const {
+    ms::mission_view v;
+    v.id = s.now.key.id;
+    v.issuer = s.now.key.issuer;
+    if (const auto p = table_.find(v.issuer, v.id)) {
+        v.now = judge(*p, table_.stream(), hooks_.now());
+    }
+    v.state = s.now.state;
+    v.log_version = s.now.version;
+    v.expires_at = s.now.expires_at;
+    v.fresh_until = s.now.fresh_until;
+    v.suspend_until = s.now.suspend_until;
+    v.successor = s.now.successor;
+    v.reason = s.now.reason;
+    return v;
+}
+
+std::optional<ms::mission_view> engine::view(const mission_key& key) const {
+    std::lock_guard lock(m_);
+    const auto it = missions_.find(key);
+    if (it == missions_.end() || it->second.now.version == 0) return std::nullopt;
+    return view_locked(it->second);
+}
+
+std::vector<ms::mission_view> engine::list(std::size_t limit) const {
+    std::lock_guard lock(m_);
+    std::vector<ms::mission_view> out;
+    for (const auto& [key, s] : missions_) {
+        if (out.size() >= limit) break;
+        if (s.now.version != 0) out.push_back(view_locked(s));
+    }
+    return out;
+}
+
+std::string engine::setting(const std::string& name) const {
+    std::lock_guard lock(m_);
+    const auto it = settings_.find(name);
+    return it == settings_.end() ? std::string() : it->second;
+}
+
+void engine::set_setting(const std::string& name, const std::string& value) {
+    std::lock_guard lock(m_);
+    if (settings_[name] == value) return;
+    settings_[name] = value;
+    state_write w;
+    w.settings.emplace_back(name, value);
+    state_.submit(std::move(w), nullptr);
+}
+
+}  // namespace mission::receiver

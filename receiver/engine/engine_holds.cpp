@@ -1,0 +1,199 @@
+// What the host holds: declared durably, torn down with its mission, paused while we cannot know.
+#include <algorithm>
+#include <future>
+
+#include "receiver/engine/engine.hpp"
+#include "receiver/teardown/plan.hpp"
+
+namespace mission::receiver {
+
+using ms::standing;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto commit_wait = std::chrono::seconds(10);
+constexpr auto tick = std::chrono::milliseconds(5);  // a coarse clock's resolution, and some
+// A transmitter that is down at our start keeps nothing running for longer than this.
+constexpr auto first_status_wait = std::chrono::seconds(5);
+constexpr auto longest_watch = std::chrono::milliseconds(60'000);
+
+}  // namespace
+
+void engine::note_hold_loaded(const hold_record& h) {
+    auto& m = held_[h.mission];
+    m.things[h.name] = h.data;
+    // It may have been paused before the restart: the first look decides, once Status has spoken.
+    m.awaiting_first_status = true;
+    first_status_until_ = hooks_.now().mono + milliseconds(first_status_wait).count();
+}
+
+std::vector<hold_record> engine::holds_of(const mission_key& key) const {
+    std::vector<hold_record> out;
+    const auto it = held_.find(key);
+    if (it == held_.end()) return out;
+    for (const auto& [name, data] : it->second.things)
+        out.push_back({key, name, data});
+    return out;
+}
+
+bool engine::hold(const mission_key& key, const std::string& name, const std::string& data) {
+    auto committed = std::make_shared<std::promise<bool>>();
+    auto answer = committed->get_future();
+    std::optional<std::string> previous;
+    {
+        std::lock_guard lock(m_);
+        if (!table_.check(key.issuer, key.id, hooks_.now()).permitted()) return false;
+        auto& m = held_[key];
+        if (m.things.empty()) m.paused = pause::none;
+        if (auto it = m.things.find(name); it != m.things.end()) previous = it->second;
+        m.things[name] = data;
+        state_write w;
+        w.holds.push_back({key, name, data});
+        state_.submit(std::move(w),
+                      [committed](const result<void>& r) { committed->set_value(r.has_value()); });
+    }
+    const bool durable = answer.wait_for(commit_wait) == std::future_status::ready && answer.get();
+    after later;
+    bool ok = durable;
+    {
+        std::lock_guard lock(m_);
+        // It may have ended meanwhile. Then its tasks name this hold already, and nothing that the
+        // host is about to hand out escapes them; what merely went stale is taken back.
+        const auto now = table_.check(key.issuer, key.id, hooks_.now());
+        ok = ok && now.permitted();
+        if (!ok && !ms::is_terminal(now.what)) {
+            auto it = held_.find(key);
+            state_write w;
+            if (it != held_.end() && previous) {
+                it->second.things[name] = *previous;
+                w.holds.push_back({key, name, *previous});
+            } else if (it != held_.end()) {
+                it->second.things.erase(name);
+                if (it->second.things.empty()) held_.erase(it);
+                w.released.emplace_back(key, name);
+            }
+            state_.submit(std::move(w), nullptr);
+        }
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    for (auto& f : later)
+        f();
+    return ok;
+}
+
+void engine::release(const mission_key& key, const std::string& name) {
+    std::lock_guard lock(m_);
+    auto it = held_.find(key);
+    if (it == held_.end() || it->second.things.erase(name) == 0) return;
+    if (it->second.things.empty()) held_.erase(it);
+    state_write w;
+    w.tasks = runner_.cancel(key, name, "released by the host");
+    w.released.emplace_back(key, name);
+    state_.submit(std::move(w), nullptr);
+}
+
+std::vector<hold_record> engine::held(std::string_view mission_id) const {
+    std::lock_guard lock(m_);
+    std::vector<hold_record> out;
+    for (const auto& [key, m] : held_) {
+        if (!mission_id.empty() && key.id != mission_id) continue;
+        for (const auto& [name, data] : m.things)
+            out.push_back({key, name, data});
+    }
+    return out;
+}
+
+std::vector<mission_key> engine::held_missions() const {
+    std::lock_guard lock(m_);
+    std::vector<mission_key> out;
+    for (const auto& [key, m] : held_)
+        out.push_back(key);
+    return out;
+}
+
+void engine::watch() {
+    after later;
+    {
+        std::lock_guard lock(m_);
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    for (auto& f : later)
+        f();
+}
+
+// Looks at every held mission; returns when to look again.
+std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
+    auto next = longest_watch;
+    std::vector<task_record> tasks;
+    auto emit = [&](const mission_key& key, ms::effect why, std::int64_t version) {
+        auto made = plan_tasks(runner_.handlers(), holds_of(key), why, key, version, to_wall(now));
+        for (auto& t : made) {
+            // The same version may become stale many times: each time is a task of its own.
+            t.key += "-" + std::to_string(++freshness_tasks_);
+            tasks.push_back(std::move(t));
+        }
+    };
+    const auto stream = table_.stream();
+    for (auto& [key, m] : held_) {
+        const auto p = table_.find(key.issuer, key.id);
+        const auto a = p ? judge(*p, stream, now) : ms::answer{};
+        if (a.permitted()) {
+            m.awaiting_first_status = false;
+            // Also when it is undecided: a process may have been paused before a restart.
+            if (m.paused != pause::none) emit(key, ms::effect::fresh, a.version);
+            m.paused = pause::none;
+            auto until = p->freshness.fresh_until.wall;
+            if (p->freshness.confirmed_epoch == stream.epoch) {
+                until = std::max(until, stream.live_until.wall);
+            }
+            if (p->expires_wall != 0) until = std::min(until, p->expires_wall);
+            next = std::min(next, std::chrono::milliseconds(until - now.wall) + tick);
+            continue;
+        }
+        const auto said = p ? p->told : standing::unknown;
+        // Suspended and ended are durable effects of their own.
+        if (said == standing::suspended || ms::is_terminal(said)) continue;
+        if (m.paused == pause::paused) continue;
+        if (m.awaiting_first_status && now.mono < first_status_until_) {
+            next = std::min(next, milliseconds(first_status_until_ - now.mono) + tick);
+            continue;
+        }
+        m.paused = pause::paused;
+        emit(key, ms::effect::stale, a.version);
+        later.push_back([this, key = key, what = a.what] {
+            log(ms::log_level::warning, "a held mission cannot be relied on",
+                {{"mission", key.id}, {"state", std::string(ms::name(what))}});
+            if (hooks_.ask_status) hooks_.ask_status(key, false);
+        });
+    }
+    if (!tasks.empty()) {
+        auto planned = tasks;
+        (void)runner_.plan(std::move(tasks));
+        runner_.release(planned);
+    }
+    later.push_back([this] { runner_.poke(); });
+    return std::max(next, tick);
+}
+
+bool engine::may_run(const task_record& t) const {
+    if (t.why != ms::effect::resumed && t.why != ms::effect::fresh) return true;
+    return table_.check(t.mission.issuer, t.mission.id, hooks_.now()).permitted();
+}
+
+void engine::task_done(const task_record& t) {
+    if (!is_terminal(t.why) || t.name.empty()) return;
+    std::lock_guard lock(m_);
+    // Another handler may still have to do its part with the same thing.
+    if (runner_.has_open(t.mission, t.name)) return;
+    auto it = held_.find(t.mission);
+    if (it == held_.end() || it->second.things.erase(t.name) == 0) return;
+    if (it->second.things.empty()) held_.erase(it);
+    state_write w;
+    w.released.emplace_back(t.mission, t.name);
+    state_.submit(std::move(w), nullptr);
+}
+
+}  // namespace mission::receiver

@@ -1,0 +1,308 @@
+// The engine's side of the stream: SETs, epochs, verification.
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "events/mission_event.hpp"
+#include "receiver/engine/engine.hpp"
+#include "receiver/verify/verify.hpp"
+
+namespace mission::receiver {
+
+using ms::log_level;
+
+namespace {
+
+set_outcome failed(error e) {
+    const auto fate = disposal_of(e.code) == disposal::retry ? set_fate::retry : set_fate::reject;
+    return {fate, std::move(e)};
+}
+
+// Answers once the transaction that carries the SET's meaning is over.
+std::function<void(result<void>)> acknowledging(std::function<void(set_outcome)> done) {
+    return [done = std::move(done)](const result<void>& r) {
+        done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
+    };
+}
+
+}  // namespace
+
+void engine::receive(events::received_set set, std::function<void(set_outcome)> done) {
+    counts_.sets_received.fetch_add(1, std::memory_order_relaxed);
+    if (!state_.accepts()) {
+        return done({set_fate::retry, {errc::store_unavailable, "too much waits for the disk"}});
+    }
+    if (set.event == nullptr || !set.event->IsObject()) {
+        return done(failed({errc::bad_claims, "events"}));
+    }
+    if (events::is_mission_event(set.type)) return receive_mission(set, std::move(done));
+    bool known = false;
+    {
+        std::lock_guard lock(m_);
+        known = known_jti(set);
+    }
+    if (known) {
+        counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
+        // What made it known may still wait for the disk: an empty unit comes after it.
+        std::lock_guard lock(m_);
+        state_.submit({}, acknowledging(std::move(done)));
+        return;
+    }
+    if (set.type == events::verification_type) return receive_verification(set, std::move(done));
+    if (set.type == events::stream_updated_type) return receive_updated(set, std::move(done));
+    // Not asked for, or an event of another kind: taken note of, acknowledged, nothing else.
+    counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
+    std::lock_guard lock(m_);
+    state_write w;
+    remember_jti(set, w);
+    state_.submit(std::move(w), acknowledging(std::move(done)));
+}
+
+void engine::receive_mission(events::received_set& set, std::function<void(set_outcome)> done) {
+    if (!set.sub_id) return done(failed({errc::bad_claims, "sub_id"}));
+    auto change = events::parse_mission_event(set.type, *set.event, *set.sub_id);
+    if (change.has_error()) return done(failed(change.error()));
+    const auto& c = *change;
+    if (!events::valid_mission_id(c.mission_id) || c.version < 1) {
+        return done(failed({errc::bad_claims, "mission"}));
+    }
+    // wire.md section 5: sub_id has to name the same mission.
+    const auto& subject = *set.sub_id;
+    const auto* named = &subject;
+    if (subject.is_complex()) {
+        const auto it = subject.complex.find("mission");
+        named = it == subject.complex.end() ? nullptr : &it->second;
+    }
+    if (named == nullptr || *named != events::subject::opaque(c.mission_id)) {
+        return done(failed({errc::mission_conflict, "sub_id names another mission"}));
+    }
+
+    after later;
+    {
+        std::unique_lock lock(m_);
+        if (std::find(mission_issuers_.begin(), mission_issuers_.end(), c.issuer) ==
+            mission_issuers_.end()) {
+            lock.unlock();
+            return done(failed({errc::forbidden, "the mission issuer is not this transmitter's"}));
+        }
+        const mission_key key{c.issuer, c.mission_id};
+        const auto it = missions_.find(key);
+        if (it == missions_.end() && missions_.size() >= max_missions_) {
+            lock.unlock();
+            // Denied as unknown; to refuse it would hold the stream for everybody else.
+            log(log_level::error, "the cache is full: the mission stays unknown",
+                {{"mission", key.id}});
+            return done({});
+        }
+        auto& s = missions_[key];
+        s.now.key = key;
+        auto a = apply_event(s.now, c);
+        if (!a.note.empty()) {
+            later.push_back([this, key, note = a.note] {
+                log(log_level::warning, note, {{"mission", key.id}});
+            });
+        }
+        if (a.changed) {
+            take(s, std::move(a), acknowledging(std::move(done)), later);
+        } else {
+            counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
+            // Its version may be in memory and not on disk yet: the empty unit comes after it.
+            state_.submit({}, acknowledging(std::move(done)));
+            if (a.ask_status) {
+                later.push_back([this, key] { hooks_.ask_status(key, true); });
+            }
+        }
+    }
+    for (auto& f : later)
+        f();
+}
+
+void engine::receive_verification(events::received_set& set,
+                                  std::function<void(set_outcome)> done) {
+    auto v = events::parse_verification(*set.event);
+    if (v.has_error()) return done(failed(v.error()));
+    after later;
+    {
+        std::unique_lock lock(m_);
+        if (set.sub_id && !fresh_.kept().identity.stream_id.empty() &&
+            *set.sub_id != events::stream_subject(fresh_.kept().identity.stream_id)) {
+            lock.unlock();
+            return done(failed({errc::bad_claims, "sub_id names another stream"}));
+        }
+        const auto now = hooks_.now();
+        state_write w;
+        if (v->as_of && v->continuity && v->log_epoch) {
+            counts_.heartbeats.fetch_add(1, std::memory_order_relaxed);
+            const auto before = fresh_.kept();
+            if (fresh_.on_heartbeat({*v->as_of, *v->continuity, *v->log_epoch}, now, max_stale_)) {
+                begin_epoch(later);
+            }
+            const auto& kept = fresh_.kept();
+            // Most heartbeats change nothing that has to be remembered: no write for them.
+            if (kept.continuity != before.continuity || kept.log_epoch != before.log_epoch ||
+                kept.epoch != before.epoch) {
+                put_stream(w);
+                state_.submit(std::move(w), acknowledging(std::move(done)));
+            } else {
+                later.push_back([done = std::move(done)] { done({}); });
+            }
+        } else if (v->state) {
+            const auto it = awaited_.find(*v->state);
+            if (it == awaited_.end()) {
+                lock.unlock();
+                // SSF 1.0 "Verification": the state is the one that was asked with.
+                return done(failed({errc::stream_conflict, "unknown verification state"}));
+            }
+            const auto requested = it->second;
+            if (verification_proves_ && requested.wall != 0) fresh_.on_proof(requested, max_stale_);
+            awaited_.erase(it);
+            if (requested.wall != 0 && hooks_.on_verified) {
+                later.push_back([this] { hooks_.on_verified(); });
+            }
+            remember_jti(set, w);
+            state_.submit(std::move(w), acknowledging(std::move(done)));
+        } else {
+            remember_jti(set, w);
+            state_.submit(std::move(w), acknowledging(std::move(done)));
+        }
+        table_.set_stream(fresh_.word());
+        const auto wait = watch_locked(now, later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    for (auto& f : later)
+        f();
+}
+
+void engine::receive_updated(events::received_set& set, std::function<void(set_outcome)> done) {
+    auto u = events::parse_stream_updated(*set.event);
+    if (u.has_error()) return done(failed(u.error()));
+    after later;
+    later.push_back([this, status = u->status, reason = u->reason.value_or("")] {
+        log(log_level::warning, "the stream was updated", {{"status", status}, {"reason", reason}});
+    });
+    {
+        std::lock_guard lock(m_);
+        fresh_.on_stream_updated(u->status == "enabled");
+        begin_epoch(later);
+        state_write w;
+        remember_jti(set, w);
+        put_stream(w);
+        state_.submit(std::move(w), acknowledging(std::move(done)));
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    for (auto& f : later)
+        f();
+}
+
+void engine::on_stream(stream_identity identity) {
+    after later;
+    {
+        std::lock_guard lock(m_);
+        if (!fresh_.on_stream(std::move(identity))) return;
+        begin_epoch(later);
+        state_write w;
+        put_stream(w);
+        state_.submit(std::move(w), nullptr);
+    }
+    for (auto& f : later)
+        f();
+}
+
+void engine::begin_epoch(after& later) {
+    table_.set_stream(fresh_.word());
+    // Held missions first, then by last use; who is not in use is confirmed when asked for.
+    constexpr std::size_t confirmed_at_once_max = 10'000;
+    std::vector<std::pair<std::uint32_t, mission_key>> used;
+    for (const auto& [key, s] : missions_) {
+        if (ms::is_terminal(told(s.now)) || held_.count(key) != 0) continue;
+        const auto at = table_.last_used(key.issuer, key.id);
+        if (at != 0) used.emplace_back(at, key);
+    }
+    const auto kept = std::min(used.size(), confirmed_at_once_max);
+    std::partial_sort(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(kept), used.end(),
+                      [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::vector<mission_key> order;
+    for (const auto& [key, h] : held_)
+        order.push_back(key);
+    for (std::size_t i = 0; i < kept; ++i)
+        order.push_back(used[i].second);
+    if (order.empty() || !hooks_.confirm) return;
+    later.push_back([this, order = std::move(order)]() mutable {
+        log(log_level::info, "a new epoch of the stream: entries are confirmed by Status",
+            {{"missions", std::to_string(order.size())}});
+        hooks_.confirm(std::move(order));
+    });
+}
+
+void engine::put_stream(state_write& w) {
+    const auto& kept = fresh_.kept();
+    std::string events;
+    for (const auto& e : kept.identity.events_delivered)
+        events += (events.empty() ? "" : " ") + e;
+    const std::pair<const char*, std::string> values[] = {
+        {"stream_id", kept.identity.stream_id},
+        {"events_delivered", events},
+        {"all_subjects", kept.identity.all_subjects ? "1" : "0"},
+        {"continuity", kept.continuity ? std::to_string(*kept.continuity) : ""},
+        {"log_epoch", kept.log_epoch},
+        {"epoch", std::to_string(kept.epoch)},
+    };
+    for (const auto& [name, value] : values) {
+        if (settings_[name] == value) continue;
+        settings_[name] = value;
+        w.settings.emplace_back(name, value);
+    }
+}
+
+void engine::expect_verification(const std::string& state, std::function<void(bool)> ready) {
+    constexpr std::size_t awaited_max = 8;
+    std::lock_guard lock(m_);
+    while (awaited_.size() >= awaited_max)
+        awaited_.erase(awaited_.begin());
+    awaited_[state] = hooks_.now();
+    std::string all;
+    for (const auto& [text, at] : awaited_)
+        all += (all.empty() ? "" : " ") + text;
+    settings_["verify_states"] = all;
+    state_write w;
+    w.settings.emplace_back("verify_states", all);
+    state_.submit(std::move(w),
+                  [ready = std::move(ready)](const result<void>& r) { ready(r.has_value()); });
+}
+
+void engine::set_max_stale(std::chrono::seconds s) {
+    std::lock_guard lock(m_);
+    max_stale_ = s;
+}
+
+void engine::set_verification_proves(bool proves) {
+    std::lock_guard lock(m_);
+    verification_proves_ = proves;
+}
+
+std::uint64_t engine::epoch() const {
+    std::lock_guard lock(m_);
+    return fresh_.word().epoch;
+}
+
+stream_freshness engine::freshness() const {
+    std::lock_guard lock(m_);
+    return fresh_;
+}
+
+bool engine::known_jti(const events::received_set& set) const {
+    return seen_.count(set.iss + ' ' + set.jti) != 0;
+}
+
+void engine::remember_jti(const events::received_set& set, state_write& w) {
+    auto key = set.iss + ' ' + set.jti;
+    if (!seen_.insert(key).second) return;
+    seen_order_.push_back(std::move(key));
+    if (seen_order_.size() > limits::seen_jti) {
+        seen_.erase(seen_order_.front());
+        seen_order_.pop_front();
+    }
+    w.jtis.emplace_back(set.iss, set.jti);
+}
+
+}  // namespace mission::receiver

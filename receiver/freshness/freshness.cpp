@@ -1,0 +1,95 @@
+#include "receiver/freshness/freshness.hpp"
+
+#include <algorithm>
+#include <ctime>
+
+#include "events/mission_event.hpp"
+
+namespace mission::receiver {
+namespace {
+
+std::int64_t read_clock(clockid_t id) noexcept {
+    timespec t{};
+    ::clock_gettime(id, &t);
+    return static_cast<std::int64_t>(t.tv_sec) * 1000 + t.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+instant coarse_now() noexcept {
+    return {read_clock(CLOCK_REALTIME_COARSE), read_clock(CLOCK_MONOTONIC_COARSE)};
+}
+
+deadline deadline_at(std::int64_t until_wall, instant now) noexcept {
+    if (until_wall <= 0) return {};
+    return {until_wall, std::max<std::int64_t>(now.mono + (until_wall - now.wall), 0)};
+}
+
+bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept {
+    if (!entry.fresh_until.passed(now)) return true;
+    return entry.confirmed_epoch == stream.epoch && !stream.live_until.passed(now);
+}
+
+bool carries_all_missions(const std::vector<std::string>& events_delivered) {
+    auto has = [&](std::string_view type) {
+        return std::find(events_delivered.begin(), events_delivered.end(), type) !=
+               events_delivered.end();
+    };
+    if (has(events::lifecycle_change_type)) return true;
+    return std::all_of(std::begin(events::mission_event_names),
+                       std::end(events::mission_event_names), [&](std::string_view name) {
+                           return has(std::string(events::event_type_base) + std::string(name));
+                       });
+}
+
+bool stream_freshness::covers() const {
+    return d_.identity.all_subjects && carries_all_missions(d_.identity.events_delivered);
+}
+
+bool stream_freshness::on_stream(stream_identity now_is) {
+    std::sort(now_is.events_delivered.begin(), now_is.events_delivered.end());
+    if (now_is == d_.identity) return false;
+    const bool another_stream = now_is.stream_id != d_.identity.stream_id;
+    d_.identity = std::move(now_is);
+    live_until_ = {};
+    last_as_of_.reset();
+    // Continuity counts per stream: another stream's says nothing about this one.
+    if (another_stream) d_.continuity.reset();
+    begin_epoch();
+    return true;
+}
+
+bool stream_freshness::on_heartbeat(const heartbeat& h, instant receipt,
+                                    std::chrono::seconds max_stale) {
+    // An older heartbeat that is delivered late would turn continuity back and forth.
+    if (last_as_of_ && h.as_of < *last_as_of_) return false;
+    last_as_of_ = h.as_of;
+
+    const bool broken = (d_.continuity && *d_.continuity != h.continuity) ||
+                        (!d_.log_epoch.empty() && d_.log_epoch != h.log_epoch);
+    d_.continuity = h.continuity;
+    d_.log_epoch = h.log_epoch;
+    if (broken) begin_epoch();
+
+    const auto basis = std::min(to_milliseconds(h.as_of), receipt.wall);
+    extend(deadline_at(basis + std::chrono::milliseconds(max_stale).count(), receipt));
+    return broken;
+}
+
+bool stream_freshness::on_stream_updated(bool enabled) {
+    if (!enabled) live_until_ = {};
+    begin_epoch();
+    return true;
+}
+
+void stream_freshness::on_proof(instant requested, std::chrono::seconds max_stale) {
+    const auto bound = std::chrono::milliseconds(max_stale).count();
+    extend({requested.wall + bound, requested.mono + bound});
+}
+
+void stream_freshness::extend(deadline until) {
+    live_until_.wall = std::max(live_until_.wall, until.wall);
+    live_until_.mono = std::max(live_until_.mono, until.mono);
+}
+
+}  // namespace mission::receiver

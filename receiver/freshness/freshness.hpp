@@ -1,0 +1,106 @@
+// How long what we know may be relied on: wire.md section 5, "Freshness of an entry".
+//
+// Pure: time comes in. An entry is fresh by its own `fresh_until` (a Status said so), or by the
+// stream's `live_until`, but then only when the stream carries everything about the mission and
+// the entry was confirmed since the stream's running epoch began.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+
+namespace mission::receiver {
+
+// Two readings of one moment, in milliseconds. Stale if either clock says so: the wall clock
+// survives a sleeping machine, the monotonic one a wall clock that is set back.
+struct instant {
+    std::int64_t wall = 0;
+    std::int64_t mono = 0;
+};
+
+// The coarse clocks: no system call, resolution of a kernel tick (design section 7).
+instant coarse_now() noexcept;
+
+inline wall_time to_wall(instant now) noexcept {
+    return from_milliseconds(now.wall);
+}
+
+struct deadline {
+    std::int64_t wall = 0;  // 0: never was one
+    std::int64_t mono = 0;
+    bool passed(instant now) const noexcept { return now.wall >= wall || now.mono >= mono; }
+    friend bool operator==(const deadline&, const deadline&) = default;
+};
+
+// The same moment on both clocks; `until` before now is a deadline that has passed.
+deadline deadline_at(std::int64_t until_wall, instant now) noexcept;
+
+// What readers need of the stream.
+struct stream_word {
+    deadline live_until;
+    std::uint64_t epoch = 0;
+    friend bool operator==(const stream_word&, const stream_word&) = default;
+};
+
+// What readers need of an entry.
+struct entry_word {
+    deadline fresh_until;
+    std::uint64_t confirmed_epoch = 0;  // 0: never; epochs count from 1
+};
+
+bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept;
+
+// What the stream is, as far as freshness cares; kept over restarts.
+struct stream_identity {
+    std::string stream_id;
+    std::vector<std::string> events_delivered;  // sorted
+    bool all_subjects = false;                  // default_subjects is ALL
+    friend bool operator==(const stream_identity&, const stream_identity&) = default;
+};
+
+// True when the events carry every mission type of one vocabulary.
+bool carries_all_missions(const std::vector<std::string>& events_delivered);
+
+// The stream's side of freshness. Not thread safe: owned by the engine, under its lock.
+class stream_freshness {
+  public:
+    struct durable {
+        stream_identity identity;
+        std::optional<std::int64_t> continuity;
+        std::string log_epoch;
+        std::uint64_t epoch = 1;
+    };
+    stream_freshness() = default;
+    explicit stream_freshness(durable d) : d_(std::move(d)) {}
+
+    struct heartbeat {
+        wall_time as_of{};
+        std::int64_t continuity = 0;
+        std::string log_epoch;
+    };
+    // Each returns true when a new epoch begins: every entry is unconfirmed from here on.
+    bool on_stream(stream_identity now_is);
+    bool on_heartbeat(const heartbeat& h, instant receipt, std::chrono::seconds max_stale);
+    bool on_stream_updated(bool enabled);
+    // draft-mcguinness-oauth-mission-signals "Consumer Behavior on Receipt": a verification that
+    // was sent after everything before our request proves liveness up to that request.
+    void on_proof(instant requested, std::chrono::seconds max_stale);
+
+    stream_word word() const noexcept { return {covers() ? live_until_ : deadline{}, d_.epoch}; }
+    bool covers() const;
+    const durable& kept() const noexcept { return d_; }
+
+  private:
+    void begin_epoch() { ++d_.epoch; }
+    void extend(deadline until);
+
+    durable d_;
+    deadline live_until_;
+    std::optional<wall_time> last_as_of_;
+};
+
+}  // namespace mission::receiver

@@ -1,0 +1,117 @@
+#include "receiver/options.hpp"
+
+#include <charconv>
+#include <fstream>
+#include <iterator>
+
+#include "base/limits.hpp"
+#include "net/http.hpp"
+
+namespace mission::receiver {
+namespace {
+
+[[noreturn]] void refuse(const std::string& option, const std::string& why) {
+    throw ms::setup_error(option + ": " + why);
+}
+
+void need_https(const std::string& option, const std::string& text) {
+    const auto url = net::parse_url(text);
+    if (url.has_error() || url->scheme != "https") refuse(option, "has to be an https URL");
+}
+
+std::string with_port(std::string url, std::uint16_t port) {
+    if (const auto at = url.find("{port}"); at != std::string::npos) {
+        url.replace(at, 6, std::to_string(port));
+    }
+    return url;
+}
+
+}  // namespace
+
+listen_address parse_listen(const std::string& text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string::npos || colon == 0) refuse("push_listen", "has to be ADDRESS:PORT");
+    listen_address a;
+    a.address = text.substr(0, colon);
+    if (a.address.size() > 2 && a.address.front() == '[' && a.address.back() == ']') {
+        a.address = a.address.substr(1, a.address.size() - 2);
+    }
+    const char* first = text.data() + colon + 1;
+    const char* last = text.data() + text.size();
+    const auto r = std::from_chars(first, last, a.port);
+    if (r.ec != std::errc() || r.ptr != last) refuse("push_listen", "the port is no number");
+    return a;
+}
+
+void check_options(const ms::options& o) {
+    if (o.issuer.empty() && o.metadata_url.empty()) refuse("issuer", "or metadata_url is needed");
+    if (!o.issuer.empty()) need_https("issuer", o.issuer);
+    if (!o.metadata_url.empty()) need_https("metadata_url", o.metadata_url);
+    const int ways = !o.private_key_file.empty() + !o.client_secret.empty() + !o.token.empty();
+    if (ways != 1) refuse("private_key_file, client_secret, token", "exactly one is needed");
+    if (o.token.empty() && o.client_id.empty()) refuse("client_id", "is needed");
+    for (const char c : o.token + o.push_authorization_header) {
+        if (c < 0x20 || c == 0x7f) refuse("token", "is no valid header value");
+    }
+    if (o.push_authorization_header.size() > limits::authorization_header_bytes) {
+        refuse("push_authorization_header", "is too long");
+    }
+    if (o.max_missions == 0) refuse("max_missions", "has to be positive");
+    if (o.delivery == ms::delivery::poll) {
+        if (!o.push_listen.empty()) refuse("push_listen", "makes no sense with poll delivery");
+        return;
+    }
+    if (o.push_public_url.empty()) refuse("push_public_url", "is needed with push delivery");
+    need_https("push_public_url", with_port(o.push_public_url, 1));
+    if (o.push_listen.empty()) {
+        if (o.push_public_url.find("{port}") != std::string::npos) {
+            refuse("push_public_url", "{port} needs push_listen");
+        }
+        return;
+    }
+    (void)parse_listen(o.push_listen);
+    if (o.push_certificate_file.empty() || o.push_private_key_file.empty()) {
+        refuse("push_certificate_file, push_private_key_file", "are needed with push_listen");
+    }
+}
+
+std::string read_option_file(const std::string& path, const char* option) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) refuse(option, "cannot be read: " + path);
+    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    if (in.bad() || text.empty()) refuse(option, "cannot be read: " + path);
+    return text;
+}
+
+credentials read_credentials(const ms::options& o) {
+    credentials c;
+    c.client_id = o.client_id;
+    c.client_secret = o.client_secret;
+    c.token = o.token;
+    if (!o.private_key_file.empty()) {
+        auto key =
+            jose::private_key::from_pem(read_option_file(o.private_key_file, "private_key_file"));
+        if (key.has_error()) refuse("private_key_file", key.error().message());
+        // Without a kid the server tries every key it has of this client.
+        key->set_kid(o.private_key_id);
+        c.key = std::move(*key);
+    }
+    return c;
+}
+
+wanted_stream make_wanted(const ms::options& o, std::uint16_t push_port) {
+    wanted_stream w;
+    const bool push = o.delivery == ms::delivery::push;
+    w.method = std::string(push ? push_method : poll_method);
+    if (push) {
+        w.endpoint_url = with_port(o.push_public_url, push_port);
+        w.authorization_header = o.push_authorization_header;
+    }
+    w.description = o.description.substr(0, limits::description_bytes);
+    w.audience = o.audience;
+    w.events = o.events.empty() ? our_event_types() : o.events;
+    w.replace = o.replace_stream;
+    return w;
+}
+
+}  // namespace mission::receiver

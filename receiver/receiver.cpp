@@ -1,0 +1,429 @@
+// The facade: wires engine, teardown, state and the network together, and takes them down in order.
+#include "mission_signals/receiver.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "events/mission_event.hpp"
+#include "net/server.hpp"
+#include "receiver/engine/engine.hpp"
+#include "receiver/options.hpp"
+#include "receiver/subscribe/push.hpp"
+#include "receiver/subscribe/status_desk.hpp"
+#include "receiver/subscribe/stream_client.hpp"
+#include "receiver/teardown/pool.hpp"
+
+namespace mission::receiver {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t doubtful_at_start_max = 10'000;
+constexpr auto live_look = milliseconds(5);
+
+class facade final : public ms::receiver, public ms::mission_cache {
+  public:
+    explicit facade(ms::options o) : o_(std::move(o)), runner_(make_task_runner(system_random())) {}
+    ~facade() override { stop(); }
+
+    // ------------------------------------------------------------------------------- receiver
+    void on_effect(ms::handler_options what, ms::handler run) override {
+        if (started_) throw ms::setup_error("on_effect: has to come before start()");
+        if (what.name.empty()) throw ms::setup_error("on_effect: the handler needs a name");
+        for (const auto& h : runner_->handlers()) {
+            if (h.name == what.name) {
+                throw ms::setup_error("on_effect: there are two handlers named " + what.name);
+            }
+        }
+        what.concurrency = std::max(what.concurrency, 1u);
+        runner_->add_handler(std::move(what), std::move(run));
+    }
+
+    void on_change(std::function<void(const ms::mission_view&, ms::effect)> fn) override {
+        if (started_) throw ms::setup_error("on_change: has to come before start()");
+        on_change_.push_back(std::move(fn));
+    }
+
+    void start() override;
+    bool wait_live(milliseconds timeout) override;
+    void stop() override;
+    ms::mission_cache& missions() noexcept override { return *this; }
+
+    bool hold(std::string_view mission_id, std::string_view name, std::string_view data) override {
+        auto* e = engine_of();
+        if (e == nullptr || name.empty() || !events::valid_mission_id(mission_id)) return false;
+        return e->hold(key_of(mission_id), std::string(name), std::string(data));
+    }
+
+    void release(std::string_view mission_id, std::string_view name) override {
+        if (auto* e = engine_of()) e->release(key_of(mission_id), std::string(name));
+    }
+
+    std::vector<held_thing> held(std::string_view mission_id) const override {
+        std::vector<held_thing> out;
+        if (auto* e = engine_of()) {
+            for (auto& h : e->held(mission_id)) {
+                out.push_back({h.mission.id, std::move(h.name), std::move(h.data)});
+            }
+        }
+        return out;
+    }
+
+    std::vector<ms::task_view> tasks(bool unfinished_only) const override {
+        std::vector<ms::task_view> out;
+        for (auto& t : runner_->list(unfinished_only)) {
+            ms::task_view v;
+            v.what = {t.key,     t.why,  t.mission.id, t.mission.issuer,
+                      t.version, t.name, t.data,       std::max(t.attempts, 1u)};
+            v.handler = t.handler;
+            v.last = t.last;
+            v.evidence = t.evidence;
+            v.finished = t.finished;
+            v.cancelled = t.cancelled;
+            v.created = t.created;
+            v.updated = t.updated;
+            out.push_back(std::move(v));
+        }
+        return out;
+    }
+
+    bool retry_task(std::string_view key) override { return runner_->retry_now(std::string(key)); }
+
+    void handle_push(ms::push_request request,
+                     std::function<void(ms::push_response)> done) override {
+        if (push_ == nullptr) return done({503, {{"Retry-After", "1"}}, {}});
+        push_->handle(std::move(request), std::move(done));
+    }
+    std::uint16_t push_port() const noexcept override { return server_ ? server_->port() : 0; }
+
+    ms::status current_status() const override;
+    std::string last_setup_problem() const override {
+        return stream_ ? stream_->look().problem : std::string();
+    }
+
+    // ------------------------------------------------------------------------------- missions
+    ms::answer check(std::string_view id) const noexcept override {
+        const auto* issuer = issuer_.load(std::memory_order_acquire);
+        return issuer == nullptr ? ms::answer{} : check(*issuer, id);
+    }
+    ms::answer check(std::string_view issuer, std::string_view id) const noexcept override {
+        auto* e = engine_of();
+        return e == nullptr ? ms::answer{} : e->table().check(issuer, id, coarse_now());
+    }
+
+    void resolve(std::string_view id, std::function<void(ms::answer)> done, bool force) override {
+        if (!needs_status(id, force))
+            return run_on_host([this, id = std::string(id), done] { done(check(id)); });
+        desk_->ask(key_of(id), true, [this, id = std::string(id), done = std::move(done)] {
+            run_on_host([this, id, done] { done(check(id)); });
+        });
+    }
+
+    ms::answer resolve(std::string_view id, milliseconds timeout) override {
+        if (!needs_status(id, false)) return check(id);
+        // Not on the host executor: the caller may be one of its threads.
+        auto answered = std::make_shared<std::promise<void>>();
+        auto future = answered->get_future();
+        desk_->ask(key_of(id), true, [answered] { answered->set_value(); });
+        (void)future.wait_for(timeout);
+        return check(id);
+    }
+
+    std::shared_ptr<const ms::authority> authority_of(std::string_view id) const override {
+        auto* e = engine_of();
+        const auto* issuer = issuer_.load(std::memory_order_acquire);
+        return e && issuer ? e->authorities().of(*issuer, id) : nullptr;
+    }
+    std::pair<ms::answer, std::shared_ptr<const ms::authority>> look(
+        std::string_view id) const override {
+        auto* e = engine_of();
+        const auto* issuer = issuer_.load(std::memory_order_acquire);
+        if (e == nullptr || issuer == nullptr) return {};
+        return e->authorities().look(*issuer, id, coarse_now());
+    }
+    std::optional<ms::mission_view> view(std::string_view id) const override {
+        auto* e = engine_of();
+        return e ? e->view(key_of(id)) : std::nullopt;
+    }
+    std::vector<ms::mission_view> list(std::size_t limit) const override {
+        auto* e = engine_of();
+        return e ? e->list(limit) : std::vector<ms::mission_view>();
+    }
+    std::size_t size() const noexcept override {
+        auto* e = engine_of();
+        return e ? e->table().size() : 0;
+    }
+
+  private:
+    engine* engine_of() const noexcept { return engine_ptr_.load(std::memory_order_acquire); }
+    mission_key key_of(std::string_view id) const {
+        const auto* issuer = issuer_.load(std::memory_order_acquire);
+        return {issuer ? *issuer : std::string(), std::string(id)};
+    }
+    void log(ms::log_level level, std::string_view text,
+             std::vector<ms::log_field> fields = {}) const {
+        if (o_.log) o_.log(level, text, fields);
+    }
+    void run_on_host(std::function<void()> job) {
+        if (o_.run) {
+            o_.run(std::move(job));
+        } else {
+            pool_->post(std::move(job));
+        }
+    }
+    bool needs_status(std::string_view id, bool force) const {
+        auto* e = engine_of();
+        if (e == nullptr || !desk_ || !events::valid_mission_id(id)) return false;
+        if (issuer_.load(std::memory_order_acquire) == nullptr) return false;
+        if (force) return true;
+        const auto [a, authority] = look(id);
+        switch (a.what) {
+            case ms::standing::unknown:
+            case ms::standing::stale:
+            case ms::standing::gap:
+                return true;
+            case ms::standing::active:
+                return authority == nullptr;
+            default:
+                return false;
+        }
+    }
+    void note_issuer() {
+        const auto now = engine_->transmitter();
+        if (now.empty()) return;
+        std::lock_guard lock(m_);
+        const auto* before = issuer_.load(std::memory_order_relaxed);
+        if (before != nullptr && *before == now) return;
+        // Readers may still look at the old text: it is kept.
+        issuer_texts_.push_back(std::make_unique<const std::string>(now));
+        issuer_.store(issuer_texts_.back().get(), std::memory_order_release);
+    }
+    void wake_after(milliseconds delay) {
+        auto t = rt_->after(delay, [this] { engine_->watch(); });
+        std::lock_guard lock(m_);
+        watch_timer_.swap(t);
+    }
+    void make_engine(const credentials& who);
+    void make_network(credentials who);
+    void listen();
+
+    const ms::options o_;
+    std::vector<std::function<void(const ms::mission_view&, ms::effect)>> on_change_;
+    bool started_ = false, stopped_ = false;
+
+    // Destroyed from the last to the first, after stop() has joined every thread.
+    std::unique_ptr<net::runtime> rt_;
+    std::unique_ptr<worker_pool> pool_;
+    std::shared_ptr<serial_queue> changes_;
+    std::unique_ptr<state> state_;
+    std::unique_ptr<task_runner> runner_;
+    std::unique_ptr<engine> engine_;
+    std::unique_ptr<link> link_;
+    std::shared_ptr<intake> intake_;
+    std::shared_ptr<status_desk> desk_;
+    std::unique_ptr<push_endpoint> push_;
+    std::unique_ptr<net::http_handler> push_handler_;
+    std::unique_ptr<net::http_server> server_;
+    std::shared_ptr<stream_client> stream_;
+
+    std::atomic<engine*> engine_ptr_{nullptr};
+    std::atomic<const std::string*> issuer_{nullptr};
+    std::mutex m_;
+    std::vector<std::unique_ptr<const std::string>> issuer_texts_;
+    std::unique_ptr<net::timer> watch_timer_;
+};
+
+void facade::make_engine(const credentials& who) {
+    auto opened = open_state(o_.state_path,
+                             [this](const std::string& text) { log(ms::log_level::error, text); });
+    if (opened.has_error()) throw ms::setup_error("state_path: " + opened.error().message());
+    state_ = std::move(*opened);
+    auto rows = state_->load();
+    if (rows.has_error()) throw ms::setup_error("state_path: " + rows.error().message());
+
+    engine::hooks h;
+    h.log = o_.log;
+    h.ask_status = [this](const mission_key& key, bool urgent) {
+        if (desk_) desk_->ask(key, urgent, nullptr);
+    };
+    h.confirm = [this](std::vector<mission_key> keys) {
+        if (desk_) desk_->confirm(std::move(keys));
+    };
+    h.wake_after = [this](milliseconds delay) { wake_after(delay); };
+    if (!on_change_.empty()) {
+        h.on_change = [this](const ms::mission_view& v, ms::effect e) {
+            changes_->post([this, v, e] {
+                for (const auto& fn : on_change_)
+                    fn(v, e);
+            });
+        };
+    }
+    h.on_verified = [this] {
+        if (stream_) stream_->verified();
+    };
+    engine_ = std::make_unique<engine>(*state_, *runner_, o_.max_missions, std::move(h));
+    engine_->load(std::move(*rows));
+
+    auto issuer = o_.issuer.empty() ? engine_->setting("issuer") : o_.issuer;
+    if (!issuer.empty()) engine_->set_issuers(std::move(issuer), o_.mission_issuers);
+    note_issuer();
+    if (!who.key) {
+        log(ms::log_level::warning,
+            "no private key: Mission Status answers only where allow_bearer is on; elsewhere what "
+            "is unknown, missed or stale stays denied until the stream tells it");
+    }
+}
+
+void facade::make_network(credentials who) {
+    net::client_options c;
+    if (!o_.ca_file.empty()) c.ca_pem = read_option_file(o_.ca_file, "ca_file");
+    auto http = net::make_http_client(*rt_, std::move(c));
+    if (http.has_error()) throw ms::setup_error("ca_file: " + http.error().message());
+    link_ = make_link(std::move(*http), {o_.issuer, o_.metadata_url, std::move(who), coarse_now});
+    intake_ = make_intake(*link_, *engine_);
+    desk_ = make_status_desk(*rt_, *link_, *engine_, o_.log);
+    push_ = std::make_unique<push_endpoint>(intake_, o_.push_authorization_header);
+}
+
+void facade::listen() {
+    if (o_.delivery != ms::delivery::push || o_.push_listen.empty()) return;
+    const auto at = parse_listen(o_.push_listen);
+    net::server_options s;
+    s.address = at.address;
+    s.port = at.port;
+    s.certificate_pem = read_option_file(o_.push_certificate_file, "push_certificate_file");
+    s.private_key_pem = read_option_file(o_.push_private_key_file, "push_private_key_file");
+    auto url = net::parse_url(make_wanted(o_, 1).endpoint_url);
+    const auto path = url->target.substr(0, url->target.find('?'));
+    push_handler_ = make_push_handler(*push_, path);
+    auto server = net::make_http_server(*rt_, std::move(s), *push_handler_);
+    if (server.has_error()) throw ms::setup_error("push_listen: " + server.error().message());
+    server_ = std::move(*server);
+}
+
+void facade::start() {
+    if (started_) throw ms::setup_error("start: called twice");
+    started_ = true;
+    auto who = read_credentials(o_);
+    rt_ = net::make_runtime(1, 1);
+    pool_ = make_worker_pool(o_.worker_threads);
+    changes_ = std::make_shared<serial_queue>(
+        [this](std::function<void()> job) { run_on_host(std::move(job)); });
+    make_engine(who);
+    make_network(std::move(who));
+    listen();
+
+    stream_client::options s;
+    s.wanted = make_wanted(o_, push_port());
+    s.poll = o_.delivery == ms::delivery::poll;
+    s.audience = o_.audience;
+    s.mission_issuers = o_.mission_issuers;
+    s.log = o_.log;
+    s.on_audience = [this](const std::string& audience) { desk_->set_audience(audience); };
+    s.on_ready = [this] {
+        note_issuer();
+        // I10, wire.md section 5: each held mission is confirmed, whatever was missed.
+        for (const auto& key : engine_->held_missions())
+            desk_->ask(key, true, nullptr);
+        desk_->confirm(engine_->doubtful(doubtful_at_start_max));
+    };
+    stream_ = make_stream_client(*rt_, *link_, *engine_, intake_, std::move(s));
+
+    task_runner::hooks h;
+    h.execute = [this](std::function<void()> job) { run_on_host(std::move(job)); };
+    h.record = [this](const task_record& t) {
+        state_write w;
+        w.tasks.push_back(t);
+        state_->submit(std::move(w), nullptr);
+    };
+    h.may_run = [this](const task_record& t) { return engine_->may_run(t); };
+    h.acknowledged = [this](const task_record& t) { engine_->task_done(t); };
+    h.log = [this](const task_record& t) {
+        log(t.finished ? ms::log_level::info : ms::log_level::warning, "teardown",
+            {{"handler", t.handler},
+             {"mission", t.mission.id},
+             {"effect", std::string(ms::name(t.why))},
+             {"name", t.name},
+             {"attempt", std::to_string(t.attempts)},
+             {"outcome", std::string(ms::name(t.last))},
+             {"evidence", t.evidence}});
+    };
+    engine_ptr_.store(engine_.get(), std::memory_order_release);
+    runner_->start(std::move(h));
+    stream_->start();
+    engine_->watch();
+}
+
+bool facade::wait_live(milliseconds timeout) {
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    for (;;) {
+        if (current_status().streaming) return true;
+        if (std::chrono::steady_clock::now() >= end) return false;
+        std::this_thread::sleep_for(live_look);
+    }
+}
+
+ms::status facade::current_status() const {
+    ms::status s;
+    auto* e = engine_of();
+    if (e == nullptr || !stream_) return s;
+    const auto v = stream_->look();
+    const auto fresh = e->freshness();
+    const auto word = fresh.word();
+    // A stream that cannot vouch for missions is as live as it will be once it is verified.
+    s.streaming = v.verified && (!fresh.covers() || !word.live_until.passed(coarse_now()));
+    s.stream_id = v.stream_id;
+    s.iss = v.iss;
+    s.aud = v.aud;
+    s.log_epoch = fresh.kept().log_epoch;
+    s.continuity = fresh.kept().continuity.value_or(0);
+    if (word.live_until.wall != 0) s.live_until = from_milliseconds(word.live_until.wall);
+    auto& c = e->counts();
+    s.sets_received = c.sets_received.load(std::memory_order_relaxed);
+    s.sets_rejected = c.sets_rejected.load(std::memory_order_relaxed);
+    s.sets_duplicate = c.sets_duplicate.load(std::memory_order_relaxed);
+    s.status_requests = c.status_requests.load(std::memory_order_relaxed);
+    s.gaps = c.gaps.load(std::memory_order_relaxed);
+    s.heartbeats = c.heartbeats.load(std::memory_order_relaxed);
+    s.unknown_events = c.unknown_events.load(std::memory_order_relaxed);
+    s.tasks_pending = runner_->open_count();
+    s.last_error = v.problem;
+    return s;
+}
+
+void facade::stop() {
+    if (stopped_) return;
+    stopped_ = true;
+    // What is unacknowledged comes again; what is in the queue is written.
+    if (stream_) stream_->stop();
+    if (server_) {
+        std::promise<void> closed;
+        server_->stop(milliseconds(500), [&] { closed.set_value(); });
+        closed.get_future().wait();
+    }
+    if (desk_) desk_->stop();
+    if (link_) link_->stop();
+    runner_->stop();
+    if (state_) state_->stop();
+    {
+        std::lock_guard lock(m_);
+        watch_timer_.reset();
+    }
+    if (rt_) rt_->stop();
+    if (pool_) pool_->stop();
+}
+
+}  // namespace
+}  // namespace mission::receiver
+
+namespace mission_signals {
+
+std::unique_ptr<receiver> make_receiver(options o) {
+    mission::receiver::check_options(o);
+    return std::make_unique<mission::receiver::facade>(std::move(o));
+}
+
+}  // namespace mission_signals

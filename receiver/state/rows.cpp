@@ -1,0 +1,234 @@
+#include "receiver/state/rows.hpp"
+
+#include <string>
+
+#include "base/limits.hpp"
+
+namespace mission::receiver {
+namespace {
+
+// Numbered migrations: never edited once released, only added to.
+constexpr const char* migrations[] = {
+    R"sql(
+    CREATE TABLE missions(
+        issuer TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
+        log_epoch TEXT NOT NULL, expires_at INTEGER, suspend_until INTEGER,
+        successor TEXT NOT NULL, reason TEXT NOT NULL, gap INTEGER NOT NULL,
+        not_found INTEGER NOT NULL, denied_as TEXT NOT NULL, authority_needed INTEGER NOT NULL,
+        authority TEXT, authority_version INTEGER NOT NULL, fresh_until INTEGER,
+        confirmed_epoch INTEGER NOT NULL, PRIMARY KEY(issuer, id)) WITHOUT ROWID;
+    CREATE TABLE holds(
+        issuer TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY(issuer, id, name)) WITHOUT ROWID;
+    CREATE TABLE tasks(
+        key TEXT PRIMARY KEY, handler TEXT NOT NULL, why INTEGER NOT NULL, issuer TEXT NOT NULL,
+        id TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL,
+        attempts INTEGER NOT NULL, last INTEGER NOT NULL, evidence TEXT NOT NULL,
+        finished INTEGER NOT NULL, cancelled INTEGER NOT NULL, created INTEGER NOT NULL,
+        updated INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE jtis(n INTEGER PRIMARY KEY, iss TEXT NOT NULL, jti TEXT NOT NULL,
+        UNIQUE(iss, jti));
+    )sql",
+};
+constexpr int schema_version = static_cast<int>(std::size(migrations));
+
+// Finished tasks are evidence, not work: so many of them are kept.
+constexpr std::int64_t finished_tasks_kept = 10'000;
+
+void bind_time(sqlite::statement& s, const std::optional<wall_time>& t) {
+    if (t) {
+        s.bind(to_milliseconds(*t));
+    } else {
+        s.bind_null();
+    }
+}
+
+std::optional<wall_time> time_of(const sqlite::statement& s, int column) {
+    if (s.is_null(column)) return std::nullopt;
+    return from_milliseconds(s.number(column));
+}
+
+result<std::int64_t> pragma(sqlite3* db, const char* sql) {
+    auto s = sqlite::statement::prepare(db, sql);
+    if (s.has_error()) return s.error();
+    auto row = s->step();
+    if (row.has_error()) return row.error();
+    return s->number(0);
+}
+
+template <class Row>
+result<void> each_row(sqlite3* db, std::string_view sql, Row&& row) {
+    auto s = sqlite::statement::prepare(db, sql);
+    if (s.has_error()) return s.error();
+    for (;;) {
+        auto more = s->step();
+        if (more.has_error()) return more.error();
+        if (!*more) return {};
+        row(*s);
+    }
+}
+
+}  // namespace
+
+result<void> migrate_state(sqlite3* db) {
+    const auto version = pragma(db, "PRAGMA user_version");
+    if (version.has_error()) return version.error();
+    const auto application = pragma(db, "PRAGMA application_id");
+    if (application.has_error()) return application.error();
+    if (*version != 0 && *application != state_application_id) {
+        return error{errc::bad_configuration, "the file belongs to another program"};
+    }
+    if (*version > schema_version) {
+        return error{errc::store_newer, "the state was written by a newer version (schema " +
+                                            std::to_string(*version) + ")"};
+    }
+    for (auto n = static_cast<int>(*version); n < schema_version; ++n) {
+        const std::string step = "BEGIN IMMEDIATE;" + std::string(migrations[n]) +
+                                 "PRAGMA application_id=" + std::to_string(state_application_id) +
+                                 ";PRAGMA user_version=" + std::to_string(n + 1) + ";COMMIT;";
+        if (auto r = sqlite::execute(db, step.c_str()); r.has_error()) {
+            (void)sqlite::execute(db, "ROLLBACK");
+            return r.error();
+        }
+    }
+    return {};
+}
+
+result<state_rows> state_rows::prepare(sqlite3* db) {
+    state_rows rows;
+    rows.db_ = db;
+    const std::pair<sqlite::statement*, std::string_view> all[] = {
+        {&rows.mission_, "REPLACE INTO missions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+        {&rows.hold_, "REPLACE INTO holds VALUES(?,?,?,?)"},
+        {&rows.release_, "DELETE FROM holds WHERE issuer=? AND id=? AND name=?"},
+        {&rows.task_, "REPLACE INTO tasks VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+        {&rows.setting_, "REPLACE INTO settings VALUES(?,?)"},
+        {&rows.jti_trim_, "DELETE FROM jtis WHERE n <= ?"},
+        {&rows.jti_, "INSERT OR IGNORE INTO jtis(iss, jti) VALUES(?,?)"},
+    };
+    for (const auto& [into, sql] : all) {
+        auto s = sqlite::statement::prepare(db, sql);
+        if (s.has_error()) return s.error();
+        *into = std::move(*s);
+    }
+    return rows;
+}
+
+result<void> state_rows::write(const state_write& unit) {
+    for (const auto& m : unit.missions) {
+        mission_.bind(m.key.issuer).bind(m.key.id).bind(m.state).bind(m.version).bind(m.log_epoch);
+        bind_time(mission_, m.expires_at);
+        bind_time(mission_, m.suspend_until);
+        mission_.bind(m.successor).bind(m.reason).bind(std::int64_t{m.gap});
+        mission_.bind(std::int64_t{m.not_found}).bind(m.denied_as).bind(m.authority_needed);
+        if (m.authority) {
+            mission_.bind(*m.authority);
+        } else {
+            mission_.bind_null();
+        }
+        mission_.bind(m.authority_version);
+        bind_time(mission_, m.fresh_until);
+        mission_.bind(static_cast<std::int64_t>(m.confirmed_epoch));
+        if (auto r = mission_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& h : unit.holds) {
+        hold_.bind(h.mission.issuer).bind(h.mission.id).bind(h.name).bind(h.data);
+        if (auto r = hold_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& [mission, name] : unit.released) {
+        release_.bind(mission.issuer).bind(mission.id).bind(name);
+        if (auto r = release_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& t : unit.tasks) {
+        task_.bind(t.key).bind(t.handler).bind(static_cast<std::int64_t>(t.why));
+        task_.bind(t.mission.issuer).bind(t.mission.id).bind(t.version).bind(t.name).bind(t.data);
+        task_.bind(std::int64_t{t.attempts}).bind(static_cast<std::int64_t>(t.last));
+        task_.bind(t.evidence).bind(std::int64_t{t.finished}).bind(std::int64_t{t.cancelled});
+        task_.bind(to_milliseconds(t.created)).bind(to_milliseconds(t.updated));
+        if (auto r = task_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& [name, value] : unit.settings) {
+        setting_.bind(name).bind(value);
+        if (auto r = setting_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& [iss, jti] : unit.jtis) {
+        jti_.bind(iss).bind(jti);
+        if (auto r = jti_.run(); r.has_error()) return r.error();
+        // Bounded while running, too: the oldest go, a block at a time.
+        const auto last = sqlite3_last_insert_rowid(db_);
+        if (last % 1000 == 0) {
+            jti_trim_.bind(last - static_cast<std::int64_t>(limits::seen_jti));
+            if (auto r = jti_trim_.run(); r.has_error()) return r.error();
+        }
+    }
+    return {};
+}
+
+result<state_snapshot> state_rows::load(sqlite3* db) {
+    state_snapshot out;
+    // What is bounded is trimmed here, where nobody waits.
+    const auto trim =
+        "DELETE FROM jtis WHERE n <= (SELECT max(n) FROM jtis) - " +
+        std::to_string(limits::seen_jti) +
+        ";DELETE FROM tasks WHERE (finished OR cancelled) AND key NOT IN (SELECT key FROM tasks "
+        "WHERE finished OR cancelled ORDER BY updated DESC LIMIT " +
+        std::to_string(finished_tasks_kept) + ")";
+    if (auto r = sqlite::execute(db, trim.c_str()); r.has_error()) return r.error();
+
+    auto r = each_row(db, "SELECT * FROM missions", [&](const sqlite::statement& s) {
+        record m;
+        m.key = {s.text(0), s.text(1)};
+        m.state = s.text(2);
+        m.version = s.number(3);
+        m.log_epoch = s.text(4);
+        m.expires_at = time_of(s, 5);
+        m.suspend_until = time_of(s, 6);
+        m.successor = s.text(7);
+        m.reason = s.text(8);
+        m.gap = s.number(9) != 0;
+        m.not_found = s.number(10) != 0;
+        m.denied_as = s.text(11);
+        m.authority_needed = s.number(12);
+        if (!s.is_null(13)) m.authority = s.text(13);
+        m.authority_version = s.number(14);
+        m.fresh_until = time_of(s, 15);
+        m.confirmed_epoch = static_cast<std::uint64_t>(s.number(16));
+        out.missions.push_back(std::move(m));
+    });
+    if (r.has_error()) return r.error();
+    r = each_row(db, "SELECT * FROM holds", [&](const sqlite::statement& s) {
+        out.holds.push_back({{s.text(0), s.text(1)}, s.text(2), s.text(3)});
+    });
+    if (r.has_error()) return r.error();
+    r = each_row(db, "SELECT * FROM tasks ORDER BY created, version",
+                 [&](const sqlite::statement& s) {
+                     task_record t;
+                     t.key = s.text(0);
+                     t.handler = s.text(1);
+                     t.why = static_cast<ms::effect>(s.number(2));
+                     t.mission = {s.text(3), s.text(4)};
+                     t.version = s.number(5);
+                     t.name = s.text(6);
+                     t.data = s.text(7);
+                     t.attempts = static_cast<unsigned>(s.number(8));
+                     t.last = static_cast<ms::outcome_kind>(s.number(9));
+                     t.evidence = s.text(10);
+                     t.finished = s.number(11) != 0;
+                     t.cancelled = s.number(12) != 0;
+                     t.created = from_milliseconds(s.number(13));
+                     t.updated = from_milliseconds(s.number(14));
+                     out.tasks.push_back(std::move(t));
+                 });
+    if (r.has_error()) return r.error();
+    r = each_row(db, "SELECT name, value FROM settings", [&](const sqlite::statement& s) {
+        out.settings.emplace_back(s.text(0), s.text(1));
+    });
+    if (r.has_error()) return r.error();
+    r = each_row(db, "SELECT iss, jti FROM jtis ORDER BY n",
+                 [&](const sqlite::statement& s) { out.jtis.emplace_back(s.text(0), s.text(1)); });
+    if (r.has_error()) return r.error();
+    return out;
+}
+
+}  // namespace mission::receiver

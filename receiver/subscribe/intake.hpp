@@ -1,0 +1,28 @@
+// From the text of a SET to its fate: the checks in their order, then the engine.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "receiver/engine/engine.hpp"
+#include "receiver/subscribe/link.hpp"
+
+namespace mission::receiver {
+
+// THREAD: accept() from any thread; `done` is called exactly once, on any.
+class intake {
+  public:
+    virtual ~intake() = default;
+    // `expected_jti`: under which key a poll answer listed it; empty for a push.
+    virtual void accept(std::string token, std::string expected_jti,
+                        std::function<void(set_outcome)> done) = 0;
+    // The `aud` SETs have to carry. Empty: not known yet, every SET has to wait.
+    virtual void set_audience(std::string audience) = 0;
+    virtual std::string audience() const = 0;
+};
+
+// All three outlive it.
+std::shared_ptr<intake> make_intake(link& l, engine& e, std::function<instant()> now = coarse_now);
+
+}  // namespace mission::receiver

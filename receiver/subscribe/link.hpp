@@ -1,0 +1,65 @@
+// The way to the transmitter: HTTP with tokens, its keys, Mission Status.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.hpp"
+#include "jose/key.hpp"
+#include "mission_signals/receiver.hpp"
+#include "net/client.hpp"
+#include "receiver/cache/apply.hpp"
+#include "receiver/freshness/freshness.hpp"
+#include "receiver/subscribe/discovery.hpp"
+
+namespace mission::receiver {
+
+struct credentials {
+    std::string client_id, client_secret, token;
+    std::optional<jose::private_key> key;
+};
+
+// THREAD: all methods from any thread; completions on network threads.
+class link {
+  public:
+    virtual ~link() = default;
+
+    // Metadata, then keys. Kept until the next discover().
+    virtual void discover(std::function<void(result<transmitter_metadata>)> done) = 0;
+    virtual std::optional<transmitter_metadata> metadata() const = 0;
+
+    // One authenticated call; after a 401 once more with a new token. `url` has to lie on the
+    // issuer's origin. Any status but a second 401 is a success here.
+    struct call {
+        std::string method = "GET", url, body, content_type;
+        std::chrono::milliseconds timeout{10'000};
+    };
+    virtual void send(call c, std::function<void(result<net::http_response>)> done) = 0;
+
+    // The keys of the last fetch; nullptr before the first.
+    virtual std::shared_ptr<const jose::key_set> keys() const = 0;
+    // Fetches again, unless that was done within limits::jwks_refetch_min (then `done` is told
+    // keys_unavailable at once). Askers at one time share one request.
+    virtual void refetch_keys(std::function<void(result<void>)> done) = 0;
+    // Keys could not be had for so long that waiting is over.
+    virtual bool keys_given_up() const = 0;
+
+    // One Mission Status request, its answer fully checked. mission_not_found, unauthenticated,
+    // rate_limited, unavailable, and what verification says.
+    virtual void ask_status(const mission_key& key, const std::string& audience,
+                            std::function<void(result<status_word>)> done) = 0;
+
+    // Cancels what is in flight; later calls fail with cancelled.
+    virtual void stop() = 0;
+};
+
+struct link_options {
+    std::string issuer, metadata_url;
+    credentials who;
+    std::function<instant()> now = coarse_now;
+};
+std::unique_ptr<link> make_link(std::shared_ptr<net::http_client> http, link_options o);
+
+}  // namespace mission::receiver

@@ -1,0 +1,108 @@
+#include "receiver/subscribe/push.hpp"
+
+#include "base/json.hpp"
+#include "base/limits.hpp"
+#include "events/set.hpp"
+#include "jose/digest.hpp"
+#include "receiver/verify/verify.hpp"
+
+namespace mission::receiver {
+namespace {
+
+// RFC 8935 section 2.3: the error object, and the language its description is in.
+ms::push_response refuse(int status, std::string_view err, std::string_view description) {
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    json::member(w, "err", err);
+    json::member(w, "description", description);
+    w.EndObject();
+    return {status,
+            {{"Content-Type", "application/json"},
+             {"Content-Language", "en"},
+             {"Cache-Control", "no-store"}},
+            json::text(b)};
+}
+
+ms::push_response response_of(const set_outcome& o) {
+    switch (o.fate) {
+        case set_fate::acknowledge:
+            return {202, {{"Cache-Control", "no-store"}}, {}};
+        case set_fate::retry: {
+            auto r = refuse(503, "unavailable", "The SET cannot be taken now; send it again.");
+            r.headers.emplace_back("Retry-After", "1");
+            return r;
+        }
+        case set_fate::reject:
+            break;
+    }
+    return refuse(o.why == errc::too_large ? 413 : 400, set_error_code(o.why.code),
+                  set_error_description(o.why.code));
+}
+
+bool is_set(std::string_view content_type) {
+    const auto type = content_type.substr(0, content_type.find(';'));
+    std::string lower;
+    for (const char c : type) {
+        if (c != ' ') lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return lower.empty() || lower == events::set_content_type;
+}
+
+class handler final : public net::http_handler {
+  public:
+    handler(const push_endpoint& endpoint, std::string path)
+        : endpoint_(endpoint), path_(std::move(path)) {}
+
+    void handle(net::http_request request, net::responder respond) override {
+        auto answer = [respond = std::move(respond)](ms::push_response r) {
+            net::http_response out;
+            out.status = r.status;
+            for (auto& [name, value] : r.headers)
+                out.fields.add(name, std::move(value));
+            out.body = std::move(r.body);
+            respond(std::move(out));
+        };
+        if (request.path != path_) return answer(refuse(404, "not_found", "Nothing is here."));
+        if (request.method != "POST") {
+            auto r = refuse(405, "invalid_request", "SETs are delivered with POST.");
+            r.headers.emplace_back("Allow", "POST");
+            return answer(std::move(r));
+        }
+        endpoint_.handle(
+            {std::string(request.fields.get("content-type")),
+             std::string(request.fields.get("authorization")), std::move(request.body)},
+            std::move(answer));
+    }
+
+  private:
+    const push_endpoint& endpoint_;
+    const std::string path_;
+};
+
+}  // namespace
+
+void push_endpoint::handle(ms::push_request request,
+                           std::function<void(ms::push_response)> done) const {
+    if (!authorization_.empty() &&
+        !jose::equal_constant_time(request.authorization, authorization_)) {
+        auto r = refuse(401, "authentication_failed", "The Authorization header is not ours.");
+        r.headers.emplace_back("WWW-Authenticate", "Bearer");
+        return done(std::move(r));
+    }
+    if (!is_set(request.content_type)) {
+        return done(refuse(415, "invalid_request", "The body has to be application/secevent+jwt."));
+    }
+    if (request.body.size() > limits::token_bytes) {
+        return done(refuse(413, "invalid_request", "The SET is too large."));
+    }
+    sets_->accept(std::move(request.body), {},
+                  [done = std::move(done)](const set_outcome& o) { done(response_of(o)); });
+}
+
+std::unique_ptr<net::http_handler> make_push_handler(const push_endpoint& endpoint,
+                                                     std::string path) {
+    return std::make_unique<handler>(endpoint, std::move(path));
+}
+
+}  // namespace mission::receiver

@@ -1,0 +1,30 @@
+// Who asks Mission Status, when, and how often: one request per mission at a time, urgent ones
+// first, the others at a bounded rate, failures again while somebody depends on the answer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "net/runtime.hpp"
+#include "receiver/engine/engine.hpp"
+#include "receiver/subscribe/link.hpp"
+
+namespace mission::receiver {
+
+// THREAD: any; `done` on network or state threads.
+class status_desk {
+  public:
+    virtual ~status_desk() = default;
+    // `done` (may be null) is called once the answer is durable, or has failed.
+    virtual void ask(const mission_key& key, bool urgent, std::function<void()> done) = 0;
+    // A new epoch: in this order, paced.
+    virtual void confirm(std::vector<mission_key> keys) = 0;
+    virtual void set_audience(std::string audience) = 0;
+    virtual void stop() = 0;
+};
+
+std::shared_ptr<status_desk> make_status_desk(net::runtime& rt, link& l, engine& e,
+                                              ms::log_function log);
+
+}  // namespace mission::receiver

@@ -1,0 +1,25 @@
+# cmake -DOUTPUT=embedded.cpp -DFILES=a.json;b.json -P embed.cmake
+#
+# Raw string literals have an upper bound in some compilers, so each file is cut into pieces that
+# the compiler joins again.
+set(piece 8000)
+set(text "// Made by schemas/embed.cmake; do not edit.\n#include \"schemas/embedded.hpp\"\n\n")
+string(APPEND text "namespace mission::schemas {\nnamespace {\n\nconstexpr embedded_schema all[] = {\n")
+list(SORT FILES)
+foreach(file IN LISTS FILES)
+  get_filename_component(name "${file}" NAME_WE)
+  file(READ "${file}" content)
+  string(APPEND text "    {\"${name}\",\n")
+  string(LENGTH "${content}" length)
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${content}" ${at} ${piece} part)
+    string(APPEND text "     R\"~~(${part})~~\"\n")
+    math(EXPR at "${at} + ${piece}")
+  endwhile()
+  string(APPEND text "    },\n")
+endforeach()
+string(APPEND text "};\n\n}  // namespace\n\n")
+string(APPEND text "std::span<const embedded_schema> embedded() noexcept { return all; }\n\n")
+string(APPEND text "}  // namespace mission::schemas\n")
+file(WRITE "${OUTPUT}" "${text}")

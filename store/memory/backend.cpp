@@ -1,0 +1,189 @@
+#include "store/memory/backend.hpp"
+
+#include <algorithm>
+#include <mutex>
+
+#include "jose/digest.hpp"
+#include "store/memory/tables.hpp"
+
+namespace mission::store::memory {
+namespace {
+
+class memory_backend final : public engine::backend {
+  public:
+    memory_backend() { t_.log_epoch = jose::random_id(16); }
+
+    // The lock is held for the whole batch: a reader sees a batch whole or not at all.
+    void begin(wall_time now) override {
+        lock_ = std::unique_lock(mutex_);
+        view_.emplace(t_, now);
+    }
+    const rows& view() const override { return *view_; }
+    engine::positions last() const override {
+        return {t_.head, mission_row{static_cast<std::int64_t>(t_.missions.size())},
+                stream_row{t_.last_stream}};
+    }
+    void commit(const std::string& batch_id) override {
+        t_.last_batch = batch_id;
+        lock_.unlock();
+    }
+    // Nothing to take back: apply() judges before it writes, and writing cannot fail here.
+    void rollback() noexcept override {
+        if (lock_.owns_lock()) lock_.unlock();
+    }
+    bool recover(const std::string& batch_id) override { return t_.last_batch == batch_id; }
+
+    std::optional<engine::mission_head> head_of(mission_row row) const override {
+        const auto index = static_cast<std::size_t>(row) - 1;
+        if (index >= t_.missions.size()) return std::nullopt;
+        const mission& m = t_.missions[index];
+        return engine::mission_head{m.record.issuer, m.record.bucket, m.state.version};
+    }
+    bool has_issuer(issuer_id id) const override {
+        const auto n = static_cast<std::int64_t>(id);
+        return n >= 1 && static_cast<std::size_t>(n) <= t_.issuers.size();
+    }
+    bool has_mission(issuer_id issuer, std::string_view id) const override {
+        return t_.mission_ids.contains(std::pair{issuer, std::string(id)});
+    }
+    bool has_authority(mission_row row, std::int64_t revision) const override {
+        return t_.authorities.contains({row, revision});
+    }
+    bool has_stream(stream_row row) const override {
+        const auto it = t_.streams.find(row);
+        return it != t_.streams.end() && !it->second.removed;
+    }
+    bool has_stream_id(issuer_id issuer, std::string_view id) const override {
+        return std::any_of(t_.streams.begin(), t_.streams.end(), [&](const auto& e) {
+            return e.second.record.issuer == issuer && e.second.record.stream_id == id;
+        });
+    }
+
+    issuer_id put_issuer(std::string_view url) override {
+        const auto it = std::find(t_.issuers.begin(), t_.issuers.end(), url);
+        if (it == t_.issuers.end()) {
+            t_.issuers.emplace_back(url);
+            return issuer_id{static_cast<std::int64_t>(t_.issuers.size())};
+        }
+        return issuer_id{it - t_.issuers.begin() + 1};
+    }
+    void insert_mission(const mission_record& r,
+                        const std::vector<std::string>& resources) override {
+        t_.missions.push_back({r, {}, resources});
+        t_.mission_ids.emplace(std::pair{r.issuer, r.mission_id}, r.row);
+    }
+    void put_resources(mission_row row, const std::vector<std::string>& resources) override {
+        at(row).resources = resources;
+    }
+    void put_state(const mission_state& s, const engine::mission_head&, bool is_new) override {
+        mission_state& present = at(s.row).state;
+        if (!is_new)
+            if (const auto d = deadline_of(present)) t_.deadlines.erase({*d, s.row});
+        present = s;
+        if (const auto d = deadline_of(s)) t_.deadlines.insert({*d, s.row});
+    }
+    void insert_authority(mission_row row, issuer_id, std::int64_t revision,
+                          std::string_view text) override {
+        t_.authorities.emplace(std::pair{row, revision}, text);
+    }
+    void append(const signal& s) override {
+        t_.head = s.seq;
+        t_.last_commit = s.committed_at;
+        t_.log_of[s.mission].push_back(s.seq);
+        t_.log.push_back(s);
+    }
+    void put_nonce(const nonce_record& n) override {
+        t_.nonces[{n.issuer, n.scope, n.client_id, n.mission_id, n.nonce}] = n;
+    }
+
+    void insert_stream(const stream& s) override {
+        t_.last_stream = static_cast<std::int64_t>(s.row);
+        t_.streams[s.row].record = s;
+    }
+    void update_stream(const stream& s) override { t_.streams.at(s.row).record = s; }
+    void remove_stream(stream_row row, wall_time) override {
+        stream_entry& e = t_.streams.at(row);
+        e.removed = true;
+        e.removed_at = t_.head;
+        e.position.reset();
+        e.exceptions.clear();
+        e.events.clear();
+        e.subjects.clear();
+    }
+    void put_epoch(const stream_epoch& e) override {
+        t_.streams.at(e.stream).epochs[e.from_seq] = e;
+    }
+    void put_cursor(const cursor& c) override { t_.streams.at(c.stream).position = c; }
+    void put_exception(const exception& e) override {
+        t_.streams.at(e.stream).exceptions[e.seq] = e;
+    }
+    void erase_exception(stream_row row, seq_t seq) override {
+        t_.streams.at(row).exceptions.erase(seq);
+    }
+    void put_stream_event(const stream_event& e) override {
+        erase_stream_event(e.stream, e.jti);
+        t_.streams.at(e.stream).events.push_back(e);
+    }
+    void erase_stream_event(stream_row row, std::string_view jti) override {
+        std::erase_if(t_.streams.at(row).events, [&](const auto& e) { return e.jti == jti; });
+    }
+    void put_subject(const stream_subject& s) override {
+        t_.streams.at(s.stream).subjects[{s.key, s.added_seq}] = s;
+    }
+
+    bool trim_step(seq_t until, wall_time now, std::size_t limit) override {
+        until = std::min(until, t_.head);
+        for (std::size_t n = 0; n < limit && t_.tail <= until; ++n)
+            drop_first();
+        std::erase_if(t_.nonces, [&](const auto& n) { return n.second.expires_at <= now; });
+        if (t_.tail <= until) return false;
+        for (auto it = t_.streams.begin(); it != t_.streams.end();) {
+            trim_stream(it->second);
+            // A removed stream goes when no signal of its time is left.
+            it = it->second.removed && it->second.removed_at < t_.tail ? t_.streams.erase(it)
+                                                                       : std::next(it);
+        }
+        return true;
+    }
+
+    bool tidy(bool) noexcept override { return false; }
+
+    void snapshot(wall_time now, const std::function<void(const rows&)>& fn) override {
+        const std::lock_guard lock(mutex_);
+        fn(table_rows(t_, now));
+    }
+
+  private:
+    mission& at(mission_row row) { return t_.missions.at(static_cast<std::size_t>(row) - 1); }
+
+    void drop_first() {
+        auto& of_mission = t_.log_of[t_.log.front().mission];
+        of_mission.erase(of_mission.begin());
+        if (of_mission.empty()) t_.log_of.erase(t_.log.front().mission);
+        t_.log.pop_front();
+        ++t_.tail;
+    }
+
+    // An epoch is over when a later one covers all that is left of the log.
+    void trim_stream(stream_entry& e) {
+        while (e.epochs.size() > 1 && std::next(e.epochs.begin())->first <= t_.tail)
+            e.epochs.erase(e.epochs.begin());
+        e.exceptions.erase(e.exceptions.begin(), e.exceptions.lower_bound(t_.tail));
+        std::erase_if(e.subjects, [&](const auto& s) {
+            return s.second.removed_seq && *s.second.removed_seq <= t_.tail;
+        });
+    }
+
+    std::mutex mutex_;
+    std::unique_lock<std::mutex> lock_;  // writer thread, during a batch
+    std::optional<table_rows> view_;
+    tables t_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine::backend> make_backend() {
+    return std::make_unique<memory_backend>();
+}
+
+}  // namespace mission::store::memory

@@ -1,0 +1,86 @@
+// The memory backend's tables, and the view that reads them.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "store/store.hpp"
+
+namespace mission::store::memory {
+
+struct stream_entry {
+    stream record;
+    bool removed = false;
+    seq_t removed_at = 0;  // the head at removal
+    std::optional<cursor> position;
+    std::map<seq_t, stream_epoch> epochs;
+    std::map<seq_t, exception> exceptions;
+    std::vector<stream_event> events;
+    std::map<std::pair<std::string, seq_t>, stream_subject> subjects;
+};
+
+using nonce_key = std::tuple<issuer_id, std::string, std::string, std::string, std::string>;
+
+struct tables {
+    std::string log_epoch;
+    seq_t head = 0;
+    seq_t tail = 1;
+    wall_time last_commit{};
+    std::string last_batch;
+    std::vector<std::string> issuers;  // issuer_id is the index plus 1
+    std::vector<mission> missions;     // mission_row is the index plus 1
+    std::map<std::pair<issuer_id, std::string>, mission_row, std::less<>> mission_ids;
+    std::set<std::pair<wall_time, mission_row>> deadlines;
+    std::map<std::pair<mission_row, std::int64_t>, std::string> authorities;
+    std::deque<signal> log;  // [tail, head]
+    std::map<mission_row, std::vector<seq_t>> log_of;
+    std::int64_t last_stream = 0;
+    std::map<stream_row, stream_entry> streams;
+    std::map<nonce_key, nonce_record> nonces;
+};
+
+// When the clock moves this mission next; nullopt when it is terminal.
+std::optional<wall_time> deadline_of(const mission_state& s);
+
+// Valid while its owner holds the lock of `t`.
+class table_rows final : public rows {
+  public:
+    table_rows(const tables& t, wall_time now) : t_(t), now_(now) {}
+
+    const std::string& log_epoch() const override { return t_.log_epoch; }
+    seq_t head() const override { return t_.head; }
+    seq_t tail() const override { return t_.tail; }
+    wall_time last_commit() const override { return t_.last_commit; }
+    std::optional<mission> find_mission(issuer_id, std::string_view mission_id) const override;
+    std::optional<mission> find_mission(mission_row) const override;
+    std::vector<mission> list_missions(issuer_id, const mission_filter&) const override;
+    std::optional<std::string> authority(mission_row, std::int64_t revision) const override;
+    std::vector<std::pair<wall_time, mission_row>> deadlines(wall_time until,
+                                                             std::size_t limit) const override;
+    std::optional<wall_time> next_deadline() const override;
+    std::vector<signal> signals(seq_t after, seq_t until, std::size_t limit) const override;
+    std::vector<signal> mission_signals(mission_row) const override;
+    std::vector<stream> streams(issuer_id) const override;
+    std::optional<stream> find_stream(issuer_id, std::string_view stream_id) const override;
+    std::vector<stream_epoch> epochs(stream_row) const override;
+    std::optional<cursor> find_cursor(stream_row) const override;
+    std::vector<exception> exceptions(stream_row) const override;
+    std::vector<stream_event> stream_events(stream_row) const override;
+    std::vector<stream_subject> subjects(stream_row) const override;
+    std::optional<nonce_record> find_nonce(issuer_id, std::string_view scope,
+                                           std::string_view client_id, std::string_view mission_id,
+                                           std::string_view nonce) const override;
+
+  private:
+    const stream_entry* entry(stream_row row) const;
+
+    const tables& t_;
+    wall_time now_;
+};
+
+}  // namespace mission::store::memory

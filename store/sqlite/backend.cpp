@@ -1,0 +1,266 @@
+#include "store/sqlite/backend.hpp"
+
+#include <mutex>
+#include <utility>
+
+#include "store/sqlite/checkpointer.hpp"
+#include "store/sqlite/file.hpp"
+#include "store/sqlite/migrations.hpp"
+#include "store/sqlite/writes.hpp"
+
+namespace mission::store::sqlite {
+namespace {
+
+constexpr int wal_pages_wake = 1'000;     // 4 MiB: the checkpoint thread starts
+constexpr int wal_pages_limit = 16'000;   // 64 MiB: the writer finishes one itself
+constexpr int wal_pages_idle = 64;        // less is not worth an fsync when idle
+constexpr std::size_t idle_readers = 16;  // connections kept for the next read
+
+// Connections for snapshots. THREAD: any.
+class reader_pool {
+  public:
+    explicit reader_pool(const settings& s) : settings_(s) {}
+
+    struct lease {
+        std::unique_ptr<connection> c;
+        unsigned generation;
+    };
+    lease take() {
+        {
+            const std::lock_guard lock(mutex_);
+            if (!idle_.empty()) {
+                lease l{std::move(idle_.back()), generation_};
+                idle_.pop_back();
+                return l;
+            }
+        }
+        const unsigned generation = [this] {
+            const std::lock_guard lock(mutex_);
+            return generation_;
+        }();
+        return {std::make_unique<connection>(settings_), generation};
+    }
+    void give_back(lease l) {
+        const std::lock_guard lock(mutex_);
+        if (l.generation == generation_ && idle_.size() < idle_readers)
+            idle_.push_back(std::move(l.c));
+    }
+    // What is open is closed when it comes back.
+    void forget() {
+        const std::lock_guard lock(mutex_);
+        ++generation_;
+        idle_.clear();
+    }
+
+  private:
+    settings settings_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<connection>> idle_;
+    unsigned generation_ = 0;
+};
+
+class sqlite_backend final : public engine::backend {
+  public:
+    sqlite_backend(settings s, file_lock lock)
+        : settings_(std::move(s)), lock_(std::move(lock)), pool_(settings_), checks_(settings_) {}
+
+    // Once, before anything else.
+    void open() {
+        c_ = std::make_unique<connection>(settings_);
+        if (sqlite3_db_readonly(c_->handle(), "main") == 1)
+            throw store_error{{errc::store_read_only, settings_.path + ": opened read-only"}};
+        const int version = check_owner(*c_, settings_.path);
+        c_->exec("PRAGMA journal_mode=WAL");
+        migrate(*c_, version);
+        watch_wal();
+        committed_ = read_position(*c_);
+    }
+
+    void begin(wall_time now) override {
+        if (!c_) reopen();
+        position_ = committed_;
+        c_->exec("BEGIN IMMEDIATE");
+        view_.emplace(*c_, position_, now);
+    }
+    const rows& view() const override { return *view_; }
+    engine::positions last() const override {
+        return {position_.head, mission_row{position_.last_mission},
+                stream_row{position_.last_stream}};
+    }
+    void commit(const std::string& batch_id) override {
+        view_.reset();
+        position_.last_batch = batch_id;
+        write_position(*c_, position_);
+        query(*c_, "COMMIT").run();
+        committed_ = position_;
+    }
+    void rollback() noexcept override {
+        view_.reset();
+        if (!c_ || sqlite3_get_autocommit(c_->handle()) != 0) return;
+        // A connection that cannot even roll back is not used again.
+        if (sqlite3_exec(c_->handle(), "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK)
+            c_.reset();
+    }
+
+    bool recover(const std::string& batch_id) override {
+        rollback();
+        c_.reset();
+        pool_.forget();
+        checks_.reopen();
+        reopen();
+        if (committed_.last_batch != batch_id) return false;
+        // After a failed fsync the page cache may show what the disk does not hold. Copied into the
+        // database and synced anew, it is durable.
+        int in_log = 0, copied = 0;
+        const int code = sqlite3_wal_checkpoint_v2(c_->handle(), nullptr, SQLITE_CHECKPOINT_FULL,
+                                                   &in_log, &copied);
+        if (code != SQLITE_OK) c_->fail(code);
+        return true;
+    }
+
+    std::optional<engine::mission_head> head_of(mission_row row) const override {
+        return sqlite::head_of(*c_, row);
+    }
+    bool has_issuer(issuer_id id) const override { return sqlite::has_issuer(*c_, id); }
+    bool has_mission(issuer_id issuer, std::string_view id) const override {
+        return sqlite::has_mission(*c_, issuer, id);
+    }
+    bool has_authority(mission_row row, std::int64_t revision) const override {
+        return sqlite::has_authority(*c_, row, revision);
+    }
+    bool has_stream(stream_row row) const override { return sqlite::has_stream(*c_, row); }
+    bool has_stream_id(issuer_id issuer, std::string_view id) const override {
+        return sqlite::has_stream_id(*c_, issuer, id);
+    }
+
+    issuer_id put_issuer(std::string_view url) override { return sqlite::put_issuer(*c_, url); }
+    void insert_mission(const mission_record& r,
+                        const std::vector<std::string>& resources) override {
+        position_.last_mission = static_cast<std::int64_t>(r.row);
+        sqlite::insert_mission(*c_, r, resources);
+    }
+    void put_resources(mission_row row, const std::vector<std::string>& resources) override {
+        sqlite::put_resources(*c_, row, resources);
+    }
+    void put_state(const mission_state& s, const engine::mission_head& head, bool is_new) override {
+        sqlite::put_state(*c_, s, head, is_new);
+    }
+    void insert_authority(mission_row row, issuer_id issuer, std::int64_t revision,
+                          std::string_view text) override {
+        sqlite::insert_authority(*c_, row, issuer, revision, text);
+    }
+    void append(const signal& s) override {
+        sqlite::append(*c_, s);
+        position_.head = s.seq;
+        position_.last_commit = s.committed_at;
+    }
+    void put_nonce(const nonce_record& n) override { sqlite::put_nonce(*c_, n); }
+    void insert_stream(const stream& s) override {
+        position_.last_stream = static_cast<std::int64_t>(s.row);
+        sqlite::insert_stream(*c_, s);
+    }
+    void update_stream(const stream& s) override { sqlite::update_stream(*c_, s); }
+    void remove_stream(stream_row row, wall_time now) override {
+        sqlite::remove_stream(*c_, row, position_.head, now);
+    }
+    void put_epoch(const stream_epoch& e) override { sqlite::put_epoch(*c_, e); }
+    void put_cursor(const cursor& k) override { sqlite::put_cursor(*c_, k); }
+    void put_exception(const exception& e) override { sqlite::put_exception(*c_, e); }
+    void erase_exception(stream_row row, seq_t seq) override {
+        sqlite::erase_exception(*c_, row, seq);
+    }
+    void put_stream_event(const stream_event& e) override { sqlite::put_stream_event(*c_, e); }
+    void erase_stream_event(stream_row row, std::string_view jti) override {
+        sqlite::erase_stream_event(*c_, row, jti);
+    }
+    void put_subject(const stream_subject& s) override { sqlite::put_subject(*c_, s); }
+    bool trim_step(seq_t until, wall_time now, std::size_t limit) override {
+        return sqlite::trim_step(*c_, position_, until, now, limit);
+    }
+
+    bool tidy(bool idle) noexcept override {
+        if (!c_ || wal_pages_ < wal_pages_idle) return false;
+        if (idle) {
+            // Nobody waits for the writer now; but it does not wait for a reader either.
+            sqlite3_busy_timeout(c_->handle(), 0);
+            const int code = sqlite3_wal_checkpoint_v2(
+                c_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+            sqlite3_busy_timeout(c_->handle(), settings_.busy_timeout_ms);
+            if (code == SQLITE_OK) wal_pages_ = 0;
+            return code == SQLITE_BUSY;
+        }
+        if (wal_pages_ >= wal_pages_limit)
+            sqlite3_wal_checkpoint_v2(c_->handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                                      nullptr);
+        else if (wal_pages_ >= wal_pages_wake)
+            checks_.wake();
+        return true;
+    }
+
+    void snapshot(wall_time now, const std::function<void(const rows&)>& fn) override {
+        auto lease = pool_.take();
+        connection& c = *lease.c;
+        c.exec("BEGIN");
+        // What throws takes the connection with it: it is closed with its transaction.
+        const log_position position = read_position(c);  // from here on it stands still
+        fn(sqlite_rows(c, position, now));
+        c.exec("COMMIT");
+        pool_.give_back(std::move(lease));
+    }
+
+  private:
+    void reopen() {
+        c_ = std::make_unique<connection>(settings_);
+        watch_wal();
+        try {
+            committed_ = read_position(*c_);
+        } catch (const store_error&) {
+            c_.reset();
+            throw;
+        }
+    }
+
+    void watch_wal() {
+        sqlite3_wal_hook(
+            c_->handle(),
+            [](void* self, sqlite3*, const char*, int pages) {
+                static_cast<sqlite_backend*>(self)->wal_pages_ = pages;
+                return SQLITE_OK;
+            },
+            this);
+    }
+
+    settings settings_;
+    file_lock lock_;  // let go after every connection is closed
+    reader_pool pool_;
+    checkpointer checks_;
+    std::unique_ptr<connection> c_;  // the writer's
+    log_position committed_, position_;
+    std::optional<sqlite_rows> view_;
+    int wal_pages_ = 0;
+};
+
+bool known_synchronous(std::string_view s) {
+    return s == "OFF" || s == "NORMAL" || s == "FULL" || s == "EXTRA";
+}
+
+}  // namespace
+
+result<std::unique_ptr<engine::backend>> open_backend(const std::string& path,
+                                                      const store_options& options) {
+    if (!known_synchronous(options.sqlite_synchronous))
+        return error(errc::bad_configuration, "synchronous is OFF, NORMAL, FULL or EXTRA");
+    auto lock = prepare_file(path);
+    if (!lock) return lock.error();
+    settings s{path, options.sqlite_vfs, options.sqlite_synchronous,
+               static_cast<int>(options.busy_timeout.count())};
+    try {
+        auto tables = std::make_unique<sqlite_backend>(std::move(s), std::move(*lock));
+        tables->open();
+        return std::unique_ptr<engine::backend>(std::move(tables));
+    } catch (const store_error& e) {
+        return e.what;
+    }
+}
+
+}  // namespace mission::store::sqlite

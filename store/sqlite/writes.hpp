@@ -1,0 +1,40 @@
+// The SQL behind engine::backend's writes, on the writer's connection within its transaction.
+#pragma once
+
+#include "store/engine/backend.hpp"
+#include "store/sqlite/rows.hpp"
+
+namespace mission::store::sqlite {
+
+std::optional<engine::mission_head> head_of(connection&, mission_row);
+bool has_issuer(connection&, issuer_id);
+bool has_mission(connection&, issuer_id, std::string_view mission_id);
+bool has_authority(connection&, mission_row, std::int64_t revision);
+bool has_stream(connection&, stream_row);
+bool has_stream_id(connection&, issuer_id, std::string_view stream_id);
+
+issuer_id put_issuer(connection&, std::string_view url);
+void insert_mission(connection&, const mission_record&, const std::vector<std::string>& resources);
+void put_resources(connection&, mission_row, const std::vector<std::string>& resources);
+void put_state(connection&, const mission_state&, const engine::mission_head&, bool is_new);
+void insert_authority(connection&, mission_row, issuer_id, std::int64_t revision,
+                      std::string_view text);
+void append(connection&, const signal&);
+void put_nonce(connection&, const nonce_record&);
+void insert_stream(connection&, const stream&);
+void update_stream(connection&, const stream&);
+void remove_stream(connection&, stream_row, seq_t head, wall_time now);
+void put_epoch(connection&, const stream_epoch&);
+void put_cursor(connection&, const cursor&);
+void put_exception(connection&, const exception&);
+void erase_exception(connection&, stream_row, seq_t);
+void put_stream_event(connection&, const stream_event&);
+void erase_stream_event(connection&, stream_row, std::string_view jti);
+void put_subject(connection&, const stream_subject&);
+
+// Drops up to `limit` signals and nonces; when no signal is left to drop, what hung on them.
+// Moves p.tail. True when all is done.
+bool trim_step(connection&, log_position& p, seq_t until, wall_time now, std::size_t limit);
+void write_position(connection&, const log_position& p);
+
+}  // namespace mission::store::sqlite

@@ -1,0 +1,205 @@
+// The engine without a network: what is shown when, and what is acknowledged when.
+#include "receiver/engine/engine.hpp"
+
+#include <doctest/doctest.h>
+
+#include <future>
+
+#include "base/random.hpp"
+#include "events/mission_event.hpp"
+#include "receiver/teardown/pool.hpp"
+#include "tests/receiver/wait.hpp"
+
+using namespace mission;
+using namespace mission::receiver;
+using ms::standing;
+
+namespace {
+
+const std::string issuer = "https://mas.example";
+const std::string id = "msn_8RfX2Lqv9TqMv4z7sA2bN1k0YpEdHc9-";
+
+// Keeps units until the test lets them be "written", or fails them.
+class held_state final : public state {
+  public:
+    result<state_snapshot> load() override { return state_snapshot{}; }
+    void submit(state_write w, std::function<void(result<void>)> answered,
+                std::function<void()> committed) override {
+        units.push_back({std::move(w), std::move(answered), std::move(committed)});
+    }
+    bool accepts() const noexcept override { return accepting; }
+    void stop() override {}
+
+    struct unit {
+        state_write write;
+        std::function<void(result<void>)> answered;
+        std::function<void()> committed;
+    };
+    void commit_all() {
+        auto now = std::move(units);
+        units.clear();
+        for (auto& u : now) {
+            if (u.committed) u.committed();
+            if (u.answered) u.answered({});
+        }
+    }
+    std::vector<unit> units;
+    bool accepting = true;
+};
+
+struct bench {
+    held_state disk;
+    std::unique_ptr<task_runner> runner = make_task_runner(system_random());
+    std::vector<mission_key> asked;
+    std::unique_ptr<engine> e;
+
+    bench() {
+        engine::hooks h;
+        h.ask_status = [this](const mission_key& k, bool) { asked.push_back(k); };
+        e = std::make_unique<engine>(disk, *runner, 100, std::move(h));
+        e->set_issuers(issuer, {});
+        e->set_max_stale(std::chrono::seconds(60));
+        std::vector<std::string> types;
+        for (const auto n : events::mission_event_names) {
+            types.push_back(std::string(events::event_type_base) + std::string(n));
+        }
+        e->on_stream({"s", types, true});
+        disk.commit_all();
+        heartbeat(1);
+        disk.commit_all();
+    }
+
+    std::optional<set_outcome> deliver(const std::string& type, const std::string& event,
+                                       const events::subject& sub, const std::string& jti) {
+        events::set_claims c;
+        c.iss = issuer;
+        c.aud = "me";
+        c.iat = 1;
+        c.jti = jti;
+        c.sub_id = sub;
+        c.type = type;
+        c.event = event;
+        auto set = events::decode(events::encode(c));
+        REQUIRE(set.has_value());
+        last.reset();
+        e->receive(std::move(*set), [this](set_outcome o) { last = std::move(o); });
+        return last;
+    }
+    void heartbeat(std::int64_t continuity) {
+        events::verification v;
+        v.as_of = system_clock().now();
+        v.continuity = continuity;
+        v.log_epoch = "e1";
+        deliver(std::string(events::verification_type), events::to_json(v),
+                events::stream_subject("s"), "h" + std::to_string(continuity));
+    }
+    void mission(std::int64_t version, const char* state) {
+        events::mission_change c;
+        c.mission_id = id;
+        c.issuer = issuer;
+        c.log_epoch = "e1";
+        c.state = state;
+        if (version > 1) c.prior_state = "active";
+        c.version = version;
+        c.authority_hash = "sha-256:x";
+        c.committed_at = system_clock().now();
+        c.expires_at = system_clock().now() + std::chrono::hours(1);
+        c.agent_client_id = "agent";
+        deliver(events::event_type(c, events::form::ours),
+                events::event_body(c, events::form::ours),
+                events::event_subject(c, events::form::ours), "m" + std::to_string(version));
+    }
+    standing now() { return e->table().check(issuer, id, coarse_now()).what; }
+
+    std::optional<set_outcome> last;
+};
+
+}  // namespace
+
+TEST_CASE("a permission is shown and acknowledged only after it is on disk") {
+    bench b;
+    b.mission(1, "active");
+    CHECK(b.now() == standing::unknown);
+    CHECK_FALSE(b.last.has_value());
+    b.disk.commit_all();
+    CHECK(b.now() == standing::active);
+    CHECK(b.last->fate == set_fate::acknowledge);
+}
+
+TEST_CASE("a denial is shown before it is on disk, and acknowledged after") {
+    bench b;
+    b.mission(1, "active");
+    b.disk.commit_all();
+    b.mission(2, "suspended");
+    CHECK(b.now() == standing::suspended);
+    CHECK_FALSE(b.last.has_value());
+    // And a resume behind it is not shown by the earlier commit.
+    b.mission(3, "active");
+    auto first = std::move(b.disk.units.front());
+    b.disk.units.erase(b.disk.units.begin());
+    first.committed();
+    CHECK(b.now() == standing::suspended);
+    b.disk.commit_all();
+    CHECK(b.now() == standing::active);
+}
+
+TEST_CASE("a duplicate is acknowledged only once what it repeats is on disk") {
+    bench b;
+    b.mission(1, "active");
+    auto unit = std::move(b.disk.units.front());
+    b.disk.units.clear();
+    unit.answered(error{errc::store_full});
+    CHECK(b.last->fate == set_fate::retry);
+    b.mission(1, "active");
+    CHECK_FALSE(b.last.has_value());  // waits behind the unit that failed
+    CHECK(b.now() == standing::unknown);
+}
+
+TEST_CASE("while too much waits for the disk nothing is begun") {
+    bench b;
+    b.disk.accepting = false;
+    b.mission(1, "active");
+    CHECK(b.last->fate == set_fate::retry);
+    CHECK_FALSE(b.e->view({issuer, id}).has_value());
+}
+
+TEST_CASE("a status asked for before the epoch began confirms nothing in it") {
+    bench b;
+    const auto epoch = b.e->epoch();
+    b.heartbeat(2);
+    b.disk.commit_all();
+    status_word w;
+    w.id = id;
+    w.issuer = issuer;
+    w.state = "active";
+    w.version = 1;
+    w.log_epoch = "e1";
+    b.e->on_status({issuer, id}, w, epoch, nullptr);
+    b.disk.commit_all();
+    CHECK(b.now() == standing::stale);
+    b.e->on_status({issuer, id}, w, b.e->epoch(), nullptr);
+    b.disk.commit_all();
+    CHECK(b.now() == standing::active);
+}
+
+TEST_CASE("a gap asks for Status at once") {
+    bench b;
+    b.mission(1, "active");
+    b.mission(4, "active");
+    REQUIRE(b.asked.size() == 1);
+    CHECK(b.asked[0].id == id);
+    CHECK(b.now() == standing::gap);
+    CHECK(b.e->wants_status({issuer, id}));
+}
+
+TEST_CASE("an unknown event is acknowledged, counted, and a duplicate counted as such") {
+    bench b;
+    b.deliver("urn:something:else", "{}", events::subject::opaque("x"), "u1");
+    b.disk.commit_all();
+    CHECK(b.last->fate == set_fate::acknowledge);
+    b.deliver("urn:something:else", "{}", events::subject::opaque("x"), "u1");
+    b.disk.commit_all();
+    CHECK(b.last->fate == set_fate::acknowledge);
+    CHECK(b.e->counts().unknown_events == 1);
+    CHECK(b.e->counts().sets_duplicate == 1);
+}

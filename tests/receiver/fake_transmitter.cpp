@@ -1,0 +1,369 @@
+#include "tests/receiver/fake_transmitter.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <future>
+
+#include "base/json.hpp"
+#include "base/time.hpp"
+#include "jose/digest.hpp"
+
+namespace mission::test {
+namespace {
+
+net::http_response json_response(int status, std::string body) {
+    net::http_response r;
+    r.status = status;
+    r.fields.add("content-type", "application/json");
+    r.body = std::move(body);
+    return r;
+}
+
+std::string member(const std::string& body, std::string_view name) {
+    auto doc = json::parse(body);
+    return doc.has_value() ? std::string(json::find_string(*doc, name).value_or("")) : "";
+}
+
+std::int64_t now_s() {
+    return to_numeric_date(system_clock().now());
+}
+
+}  // namespace
+
+fake_transmitter::fake_transmitter() {
+    certificate = *net::make_dev_certificate({}, std::chrono::days(2));
+    key = *jose::private_key::generate(jose::alg::es256);
+    start();
+}
+
+fake_transmitter::~fake_transmitter() {
+    stop();
+}
+
+void fake_transmitter::start() {
+    rt_ = net::make_runtime(1, 1);
+    net::server_options o;
+    o.port = port_;
+    o.certificate_pem = certificate.certificate_pem;
+    o.private_key_pem = certificate.private_key_pem;
+    // A port that was just closed may need a moment.
+    eventually([&] {
+        auto s = net::make_http_server(*rt_, o, *this);
+        if (s.has_value()) server_ = std::move(*s);
+        return server_ != nullptr;
+    });
+    port_ = server_->port();
+    issuer = "https://localhost:" + std::to_string(port_);
+}
+
+void fake_transmitter::stop() {
+    if (!server_) return;
+    {
+        std::lock_guard lock(m_);
+        waiting_.clear();
+    }
+    std::promise<void> closed;
+    server_->stop(std::chrono::milliseconds(0), [&] { closed.set_value(); });
+    closed.get_future().wait();
+    rt_->stop();
+    server_.reset();
+    rt_.reset();
+}
+
+mission_signals::options fake_transmitter::options(const temp_dir& dir) const {
+    std::ofstream(dir / "ca.pem") << certificate.ca_pem;
+    std::ofstream(dir / "key.pem") << key.to_pem();
+    mission_signals::options o;
+    o.issuer = issuer;
+    o.ca_file = dir / "ca.pem";
+    o.client_id = "rs";
+    o.private_key_file = dir / "key.pem";
+    o.state_path = dir / "state.db";
+    return o;
+}
+
+events::mission_change fake_transmitter::change(const std::string& id, std::int64_t version,
+                                                const char* state) const {
+    events::mission_change c;
+    c.mission_id = id;
+    c.issuer = issuer;
+    c.authority_hash = "sha-256:x";
+    c.log_epoch = "e1";
+    c.state = state;
+    if (version > 1) c.prior_state = "active";
+    c.version = version;
+    c.committed_at = system_clock().now();
+    c.expires_at = system_clock().now() + std::chrono::hours(1);
+    c.agent_client_id = "agent";
+    return c;
+}
+
+std::string fake_transmitter::sign_event(const std::string& jti, const std::string& type,
+                                         const std::string& event, const events::subject& sub,
+                                         const std::string& iss, const std::string& aud,
+                                         std::int64_t iat_ahead) const {
+    events::set_claims c;
+    c.iss = iss.empty() ? issuer : iss;
+    c.aud = aud.empty() ? audience : aud;
+    c.iat = now_s() + iat_ahead;
+    c.jti = jti;
+    c.sub_id = sub;
+    c.type = type;
+    c.event = event;
+    return *jose::sign_compact(key, events::set_typ, events::encode(c));
+}
+
+std::string fake_transmitter::set_of(const events::mission_change& c,
+                                     const std::string& jti) const {
+    return sign_event(jti, events::event_type(c, events::form::ours),
+                      events::event_body(c, events::form::ours),
+                      events::event_subject(c, events::form::ours));
+}
+
+std::string fake_transmitter::send(const events::mission_change& c) {
+    set_status(c.mission_id, {c.state, c.log_epoch, c.version, "[]"});
+    const auto jti = jose::random_id(12);
+    return send_raw(jti, set_of(c, jti));
+}
+
+std::string fake_transmitter::heartbeat(std::int64_t continuity, const std::string& log_epoch) {
+    events::verification v;
+    v.as_of = system_clock().now();
+    v.continuity = continuity;
+    v.log_epoch = log_epoch;
+    const auto jti = jose::random_id(12);
+    return send_raw(jti, sign_event(jti, std::string(events::verification_type), events::to_json(v),
+                                    events::stream_subject(stream_id())));
+}
+
+std::string fake_transmitter::send_raw(const std::string& jti, const std::string& token) {
+    {
+        std::lock_guard lock(m_);
+        unacked_[jti] = token;
+    }
+    flush();
+    return jti;
+}
+
+void fake_transmitter::flush() {
+    std::vector<net::responder> waiting;
+    net::http_response r;
+    {
+        std::lock_guard lock(m_);
+        if (unacked_.empty()) return;
+        waiting.swap(waiting_);
+        r = sets_locked();
+    }
+    for (auto& w : waiting)
+        w(r);
+}
+
+net::http_response fake_transmitter::sets_locked() const {
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    json::key(w, "sets");
+    w.StartObject();
+    for (const auto& [jti, token] : unacked_)
+        json::member(w, jti, token);
+    w.EndObject();
+    w.EndObject();
+    return json_response(200, json::text(b));
+}
+
+void fake_transmitter::set_status(const std::string& id, fake_mission m) {
+    std::lock_guard lock(m_);
+    missions_[id] = std::move(m);
+}
+
+bool fake_transmitter::acknowledged(const std::string& jti) const {
+    std::lock_guard lock(m_);
+    return std::find(acked_.begin(), acked_.end(), jti) != acked_.end();
+}
+
+std::string fake_transmitter::error_of(const std::string& jti) const {
+    std::lock_guard lock(m_);
+    const auto it = errors_.find(jti);
+    return it == errors_.end() ? "" : it->second;
+}
+
+std::string fake_transmitter::stream_id() const {
+    std::lock_guard lock(m_);
+    return stream_id_;
+}
+
+bool fake_transmitter::authorised(const net::http_request& r) const {
+    std::lock_guard lock(m_);
+    return !token_.empty() && r.fields.get("authorization") == "Bearer " + token_;
+}
+
+void fake_transmitter::handle(net::http_request request, net::responder respond) {
+    if (request.path.starts_with("/ssf/") && !authorised(request)) {
+        return respond(json_response(401, R"({"error":"invalid_token"})"));
+    }
+    if (request.path.starts_with("/ssf/poll/")) {
+        ++polls;
+        if (html_polls) {
+            auto r = json_response(200, "<html>it works</html>");
+            return respond(r);
+        }
+        if (redirect_polls) {
+            net::http_response r;
+            r.status = 307;
+            r.fields.add("location", issuer + "/elsewhere");
+            return respond(r);
+        }
+        take_acks(request.body);
+        {
+            std::lock_guard lock(m_);
+            if (unacked_.empty()) {
+                waiting_.push_back(std::move(respond));
+                return;
+            }
+        }
+        net::http_response r;
+        {
+            std::lock_guard lock(m_);
+            r = sets_locked();
+        }
+        return respond(r);
+    }
+    bool later = false;
+    respond(answer(request, later));
+}
+
+void fake_transmitter::take_acks(const std::string& body) {
+    auto doc = json::parse(body);
+    if (doc.has_error()) return;
+    std::lock_guard lock(m_);
+    if (const auto* acks = json::find(*doc, "ack"); acks && acks->IsArray()) {
+        for (const auto& a : acks->GetArray()) {
+            acked_.emplace_back(json::view(a));
+            unacked_.erase(std::string(json::view(a)));
+        }
+    }
+    if (const auto* errs = json::find(*doc, "setErrs"); errs && errs->IsObject()) {
+        for (const auto& e : errs->GetObject()) {
+            const std::string jti(json::view(e.name));
+            errors_[jti] = std::string(json::find_string(e.value, "err").value_or(""));
+            unacked_.erase(jti);
+        }
+    }
+}
+
+net::http_response fake_transmitter::answer(const net::http_request& r, bool&) {
+    if (r.path == "/elsewhere") {
+        ++redirected;
+        return json_response(200, R"({"sets":{}})");
+    }
+    if (r.path == "/.well-known/ssf-configuration") {
+        return json_response(
+            200,
+            R"({"spec_version":"1_0","issuer":")" + issuer + R"(","jwks_uri":")" + issuer +
+                R"(/jwks.json","configuration_endpoint":")" + issuer +
+                R"(/ssf/streams","verification_endpoint":")" + issuer +
+                R"(/ssf/verify","default_subjects":"ALL","mission_status_endpoint":")" + issuer +
+                R"(/mission/status","mission_status_signing_alg_values_supported":["ES256"],)" +
+                R"("mission_max_stale_seconds":)" + std::to_string(max_stale.count()) + "}");
+    }
+    if (r.path == "/.well-known/oauth-authorization-server") {
+        return json_response(200, R"({"issuer":")" + issuer + R"(","token_endpoint":")" + issuer +
+                                      R"(/oauth/token"})");
+    }
+    if (r.path == "/jwks.json") {
+        ++jwks;
+        jose::key_set keys;
+        keys.add(key.to_public());
+        return json_response(200, keys.to_json());
+    }
+    if (r.path == "/oauth/token") return token(r);
+    if (r.path == "/ssf/streams") return streams(r);
+    if (r.path == "/ssf/verify") return verify(r);
+    if (r.path == "/mission/status") return status(r);
+    return json_response(404, R"({"error":"not_found"})");
+}
+
+net::http_response fake_transmitter::token(const net::http_request& r) {
+    ++tokens;
+    auto form = net::parse_form(r.body);
+    if (form.has_error() || refuse_tokens) {
+        return json_response(400, R"({"error":"invalid_client"})");
+    }
+    std::lock_guard lock(m_);
+    token_ = jose::random_id(12);
+    return json_response(
+        200, R"({"access_token":")" + token_ + R"(","token_type":"Bearer","expires_in":3600})");
+}
+
+net::http_response fake_transmitter::streams(const net::http_request& r) {
+    std::lock_guard lock(m_);
+    if (r.method == "GET") {
+        return json_response(200, stream_json_.empty() ? "[]" : "[" + stream_json_ + "]");
+    }
+    if (r.method == "DELETE") {
+        ++streams_deleted;
+        stream_json_.clear();
+        net::http_response gone;
+        gone.status = 204;
+        return gone;
+    }
+    ++streams_created;
+    stream_id_ = "s" + std::to_string(streams_created.load());
+    auto doc = json::parse(r.body);
+    const auto events = json::write(*json::find(*doc, "events_requested"));
+    const auto& delivery = *json::find(*doc, "delivery");
+    auto endpoint = std::string(json::find_string(delivery, "endpoint_url").value_or(""));
+    if (endpoint.empty()) endpoint = issuer + "/ssf/poll/" + stream_id_;
+    stream_json_ = R"({"stream_id":")" + stream_id_ + R"(","iss":")" + issuer + R"(","aud":")" +
+                   audience + R"(","events_supported":)" + events + R"(,"events_requested":)" +
+                   events + R"(,"events_delivered":)" + events + R"(,"delivery":{"method":")" +
+                   std::string(*json::find_string(delivery, "method")) + R"(","endpoint_url":")" +
+                   endpoint + R"("}})";
+    return json_response(201, stream_json_);
+}
+
+net::http_response fake_transmitter::verify(const net::http_request& r) {
+    events::verification v;
+    v.state = member(r.body, "state");
+    const auto jti = jose::random_id(12);
+    send_raw(jti, sign_event(jti, std::string(events::verification_type), events::to_json(v),
+                             events::stream_subject(stream_id())));
+    net::http_response ok;
+    ok.status = 204;
+    return ok;
+}
+
+net::http_response fake_transmitter::status(const net::http_request& r) {
+    ++statuses;
+    if (status_down) return json_response(503, R"({"error":"unavailable"})");
+    auto form = net::parse_form(r.body);
+    if (form.has_error()) return json_response(400, "{}");
+    std::map<std::string, std::string> f(form->begin(), form->end());
+    // private_key_jwt, with the endpoint as audience.
+    auto assertion = jose::parse_compact(f["client_assertion"]);
+    if (assertion.has_error() || member(assertion->payload, "aud") != issuer + "/mission/status") {
+        return json_response(401, R"({"error":"unauthorized"})");
+    }
+    fake_mission m;
+    {
+        std::lock_guard lock(m_);
+        const auto it = missions_.find(f["mission_id"]);
+        if (it == missions_.end()) return json_response(404, R"({"error":"not_found"})");
+        m = it->second;
+    }
+    const auto iat = now_s();
+    const auto payload =
+        R"({"iss":")" + issuer + R"(","aud":")" + f["audience"] + R"(","sub":"rs","nonce":")" +
+        f["nonce"] + R"(","iat":)" + std::to_string(iat) + R"(,"exp":)" + std::to_string(iat + 60) +
+        R"(,"mission":{"id":")" + f["mission_id"] + R"(","issuer":")" + issuer +
+        R"(","authority_hash":"sha-256:x","state":")" + m.state + R"(","version":)" +
+        std::to_string(m.version) + R"(,"log_epoch":")" + m.log_epoch + R"(","fresh_until":")" +
+        to_rfc3339(from_numeric_date(iat + max_stale.count())) + R"("},"authorization_details":)" +
+        m.authorization_details + "}";
+    net::http_response out;
+    out.fields.add("content-type", "application/mission-status-response+jwt");
+    out.body = *jose::sign_compact(key, "mission-status-response+jwt", payload);
+    return out;
+}
+
+}  // namespace mission::test

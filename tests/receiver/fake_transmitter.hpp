@@ -1,0 +1,96 @@
+// A small transmitter over TLS on loopback, which a test can make misbehave.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "events/mission_event.hpp"
+#include "events/set.hpp"
+#include "jose/digest.hpp"
+#include "jose/jws.hpp"
+#include "mission_signals/receiver.hpp"
+#include "net/client.hpp"
+#include "net/dev_certificate.hpp"
+#include "net/server.hpp"
+#include "tests/receiver/wait.hpp"
+
+namespace mission::test {
+
+struct fake_mission {
+    std::string state = "active", log_epoch = "e1";
+    std::int64_t version = 1;
+    std::string authorization_details = "[]";
+};
+
+class fake_transmitter final : public net::http_handler {
+  public:
+    fake_transmitter();
+    ~fake_transmitter() override;
+
+    std::string issuer;  // https://localhost:PORT
+    std::string audience = "https://rs.example";
+    std::chrono::seconds max_stale{60};
+    net::dev_certificate certificate;
+    jose::private_key key;
+
+    mission_signals::options options(const temp_dir& dir) const;
+    // Kills every connection and takes requests no more; start() again on the same port.
+    void stop();
+    void start();
+
+    // Queues a SET; the poll hands it out until it is acknowledged. Returns its jti.
+    std::string send(const events::mission_change& c);
+    std::string send_raw(const std::string& jti, const std::string& token);
+    std::string heartbeat(std::int64_t continuity = 1, const std::string& log_epoch = "e1");
+    std::string sign_event(const std::string& jti, const std::string& type,
+                           const std::string& event, const events::subject& sub,
+                           const std::string& iss = {}, const std::string& aud = {},
+                           std::int64_t iat_ahead = 0) const;
+    events::mission_change change(const std::string& id, std::int64_t version,
+                                  const char* state) const;
+    std::string set_of(const events::mission_change& c, const std::string& jti) const;
+    void set_status(const std::string& id, fake_mission m);
+
+    bool acknowledged(const std::string& jti) const;
+    std::string error_of(const std::string& jti) const;  // RFC 8936 setErrs: `err`
+    std::string stream_id() const;
+
+    std::atomic<int> tokens{0}, streams_created{0}, streams_deleted{0}, statuses{0}, polls{0},
+        jwks{0};
+    std::atomic<bool> html_polls{false}, redirect_polls{false}, refuse_tokens{false},
+        status_down{false};
+    std::atomic<int> redirected{0};
+
+    void handle(net::http_request request, net::responder respond) override;
+
+  private:
+    net::http_response answer(const net::http_request& r, bool& later);
+    net::http_response token(const net::http_request& r);
+    net::http_response streams(const net::http_request& r);
+    net::http_response verify(const net::http_request& r);
+    net::http_response status(const net::http_request& r);
+    void take_acks(const std::string& body);
+    net::http_response sets_locked() const;
+    std::string config() const;
+    bool authorised(const net::http_request& r) const;
+    void flush();
+
+    std::unique_ptr<net::runtime> rt_;
+    std::unique_ptr<net::http_server> server_;
+    std::uint16_t port_ = 0;
+    mutable std::mutex m_;
+    std::string stream_json_, stream_id_, delivery_json_, events_json_, token_;
+    std::map<std::string, std::string> unacked_, errors_;
+    std::vector<std::string> acked_;
+    std::map<std::string, fake_mission> missions_;
+    std::vector<net::responder> waiting_;
+    int next_ = 0;
+};
+
+}  // namespace mission::test

@@ -1,0 +1,248 @@
+// What a file may be when it is opened.
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "tests/store/child.hpp"
+#include "tests/store/harness.hpp"
+
+namespace mission::store::test {
+namespace {
+
+result<std::unique_ptr<store>> open_at(const std::string& path) {
+    return open_store("sqlite:" + path);
+}
+
+void execute(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+}
+
+std::int64_t number(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    sqlite3_stmt* s = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_prepare_v2(db, sql.c_str(), -1, &s, nullptr) == SQLITE_OK);
+    const auto n = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return n;
+}
+
+bool says(const error& e, std::string_view part) {
+    return e.detail.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a restart keeps everything, the log epoch included") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    std::string epoch;
+    issuer_id issuer{};
+    stream_row row{};
+    {
+        auto s = open_at(path).value();
+        issuer = s->add_issuer("https://mas.example").value();
+        epoch = look(*s, [](const rows& r) { return r.log_epoch(); });
+        REQUIRE(run(*s, approve(issuer, "m1")));
+        REQUIRE(run(*s, move_to(issuer, "m1", state::suspended)));
+        row = run(*s, subscribe(issuer, "s1", 1)).value().streams[0];
+    }
+    auto s = open_at(path).value();
+    CHECK(look(*s, [](const rows& r) { return r.log_epoch(); }) == epoch);
+    CHECK(s->add_issuer("https://mas.example").value() == issuer);
+    CHECK(head(*s) == 2);
+    CHECK(look(*s, [&](const rows& r) { return r.find_cursor(row)->acked_seq; }) == 1);
+    CHECK(look(*s, [&](const rows& r) {
+              return r.find_mission(issuer, long_id("m1"));
+          })->state.state == state::suspended);
+    // Numbers go on where they stopped.
+    const auto next = run(*s, approve(issuer, "m2")).value();
+    CHECK(next.seqs == std::vector<seq_t>{3});
+    CHECK(next.missions[0] == mission_row{2});
+    CHECK(run(*s, subscribe(issuer, "s2", 1)).value().streams[0] > row);
+}
+
+TEST_CASE("missing folders are made, and nothing is readable by others") {
+    temp_folder f;
+    const std::string path = f.file("a/b/store.db");
+    auto s = open_at(path).value();
+    REQUIRE(s->add_issuer("https://mas.example"));
+    struct stat st {};
+    for (const char* folder : {"a", "a/b"}) {
+        REQUIRE(::stat(f.file(folder).c_str(), &st) == 0);
+        CHECK((st.st_mode & 0777) == 0700);
+    }
+    for (const char* file : {"a/b/store.db", "a/b/store.db-wal", "a/b/store.db.lock"}) {
+        REQUIRE(::stat(f.file(file).c_str(), &st) == 0);
+        CHECK((st.st_mode & 0077) == 0);
+    }
+}
+
+TEST_CASE("an empty file becomes a store that says what it is") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    std::ofstream(path).close();
+    REQUIRE(open_at(path).has_value());
+    CHECK(number(path, "PRAGMA application_id") == 0x4d536967);
+    CHECK(number(path, "PRAGMA user_version") == 1);
+    CHECK(number(path,
+                 "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND "
+                 "strict = 0 AND name NOT LIKE 'sqlite_%'") == 0);
+}
+
+TEST_CASE("a store made by a newer program is refused with both numbers and left as it is") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    REQUIRE(open_at(path).has_value());
+    execute(path, "PRAGMA user_version=77");
+    const auto r = open_at(path);
+    REQUIRE(!r.has_value());
+    CHECK(r.error() == errc::store_newer);
+    CHECK(says(r.error(), "77"));
+    CHECK(says(r.error(), " 1"));
+    CHECK(says(r.error(), path));
+    CHECK(number(path, "PRAGMA user_version") == 77);
+}
+
+TEST_CASE("what is no database, or another program's, is refused and left as it is") {
+    temp_folder f;
+    const std::string noise = f.file("noise.db");
+    std::ofstream(noise) << std::string(8192, 'x');
+    const auto a = open_at(noise);
+    REQUIRE(!a.has_value());
+    CHECK(a.error() == errc::not_a_database);
+    CHECK(says(a.error(), noise));
+    CHECK(std::filesystem::file_size(noise) == 8192);
+
+    const std::string foreign = f.file("foreign.db");
+    execute(foreign, "CREATE TABLE t (x); PRAGMA user_version=1");
+    const auto b = open_at(foreign);
+    REQUIRE(!b.has_value());
+    CHECK(b.error() == errc::not_a_database);
+    CHECK(number(foreign, "SELECT count(*) FROM sqlite_schema") == 1);
+    CHECK(number(foreign, "SELECT journal_mode = 'delete' FROM pragma_journal_mode") == 1);
+}
+
+TEST_CASE("a folder in the file's place is named") {
+    temp_folder f;
+    const auto r = open_at(f.path().string());
+    REQUIRE(!r.has_value());
+    CHECK(r.error() == errc::io_error);
+    CHECK(says(r.error(), "folder"));
+    // And a file in a folder's place.
+    std::ofstream(f.file("plain")).close();
+    const auto below = open_at(f.file("plain/store.db"));
+    REQUIRE(!below.has_value());
+    CHECK(says(below.error(), f.file("plain")));
+}
+
+TEST_CASE("a file without write permission is refused as read-only, also for root") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    REQUIRE(open_at(path).has_value());
+    REQUIRE(::chmod(path.c_str(), 0444) == 0);
+    const auto r = open_at(path);
+    REQUIRE(!r.has_value());
+    CHECK(r.error() == errc::store_read_only);
+    CHECK(says(r.error(), path));
+    REQUIRE(::chmod(path.c_str(), 0600) == 0);
+    CHECK(open_at(path).has_value());
+}
+
+TEST_CASE("a folder that cannot be written is refused as read-only") {
+    temp_folder f;
+    std::filesystem::create_directory(f.path() / "d");
+    REQUIRE(::chmod(f.path().c_str(), 0755) == 0);
+    REQUIRE(::chmod(f.file("d").c_str(), 0555) == 0);
+    CHECK(in_child([&] {
+              // Root may write everywhere: be nobody.
+              if (::geteuid() == 0) FAIL_UNLESS(::setuid(65534) == 0);
+              const auto r = open_at(f.file("d/store.db"));
+              FAIL_UNLESS(!r.has_value());
+              FAIL_UNLESS(r.error() == errc::store_read_only);
+              FAIL_UNLESS(says(r.error(), "d/store.db"));
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("a second process that opens the file gets store_locked until the first is gone") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    int ready[2], stop[2];
+    REQUIRE(::pipe(ready) == 0);
+    REQUIRE(::pipe(stop) == 0);
+    const pid_t holder = ::fork();
+    if (holder == 0) {
+        char c = 0;
+        auto s = open_at(path);
+        [[maybe_unused]] auto n = ::write(ready[1], s ? "y" : "n", 1);
+        n = ::read(stop[0], &c, 1);
+        ::_exit(0);
+    }
+    char c = 0;
+    REQUIRE(::read(ready[0], &c, 1) == 1);
+    CHECK(c == 'y');
+    const auto r = open_at(path);
+    REQUIRE(!r.has_value());
+    CHECK(r.error() == errc::store_locked);
+    CHECK(says(r.error(), path));
+    REQUIRE(::write(stop[1], "x", 1) == 1);
+    ::waitpid(holder, nullptr, 0);
+    for (const int fd : {ready[0], ready[1], stop[0], stop[1]})
+        ::close(fd);
+    auto mine = open_at(path);
+    REQUIRE(mine.has_value());
+    // The same process is no exception.
+    CHECK(open_at(path).error() == errc::store_locked);
+}
+
+TEST_CASE("a file whose content is damaged is reported, not trusted") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    {
+        auto s = open_at(path).value();
+        const auto issuer = s->add_issuer("https://mas.example").value();
+        REQUIRE(run(*s, approve(issuer, "m1")));
+    }
+    execute(path, "UPDATE mission_state SET state = 42");
+    {
+        auto s = open_at(path).value();
+        const auto r = s->read_now([](const rows& v) { v.find_mission(mission_row{1}); });
+        CHECK(r.error() == errc::store_corrupt);
+        CHECK(run(*s, [](const rows& v, wall_time) -> result<changes> {
+                  v.find_mission(mission_row{1});
+                  return changes{};
+              }).error() == errc::store_corrupt);
+    }
+    execute(path, "DELETE FROM meta");
+    CHECK(open_at(path).error() == errc::store_corrupt);
+}
+
+TEST_CASE("the WAL does not grow without end under steady load") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    auto s = open_at(path).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    REQUIRE(run(*s, approve(issuer, "m1")));
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(run(*s, [&](const rows& r, wall_time) -> result<changes> {
+            changes c;
+            for (int n = 0; n < 4; ++n)
+                c.missions.push_back(
+                    approval(issuer, "w" + std::to_string(i) + "_" + std::to_string(n)));
+            for (auto& m : c.missions)
+                m.body = std::string(100'000, 'b');
+            CHECK(r.head() >= 1);
+            return c;
+        }));
+    }
+    // 80 MB have passed through a log that is finished at 64 MiB.
+    CHECK(std::filesystem::file_size(path + "-wal") < 72u << 20);
+}
+
+}  // namespace mission::store::test

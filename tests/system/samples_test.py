@@ -1,0 +1,195 @@
+"""The samples survive their own death: what they hold is found again, and ends with its mission."""
+
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import unittest
+
+BUILD_DIR = pathlib.Path("build/test")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "samples" / "run"))
+
+from operator_client import Operator  # noqa: E402
+from probe import Group, Https, Watch  # noqa: E402
+from world import MISSIONS, World  # noqa: E402
+
+PATIENCE = 20
+
+
+class Samples(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="mission-samples-"))
+        cls.world = World(BUILD_DIR.resolve(), cls.directory)
+        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
+        cls.addClassCleanup(cls.world.stop_all)
+        cls.connections = {}
+        cls.world.start_all()
+        cls.operator = Operator(cls.world, cls.world.keys["operator"])
+        cls.addClassCleanup(cls.hang_up)
+        cls.operator.warm_up()
+        cls.auth = {"Authorization": f"Bearer {cls.world.tokens['agent']}"}
+
+    def connection(self, name):
+        """One per service; a restarted service gets a new one by itself."""
+        if name not in self.connections:
+            self.connections[name] = Https(self.world.authority.ca_file, self.world.ports[name])
+        return self.connections[name]
+
+    @classmethod
+    def hang_up(cls):
+        for http in (*cls.connections.values(), cls.operator.http):
+            http.close()
+
+    def mission(self):
+        return self.operator.create(MISSIONS / "quarterly-report.json")
+
+    def agent(self, mission):
+        status, agent = self.connection("orchestrator").json(
+            "POST", "/agents", {"mission_id": mission}, self.auth)
+        self.assertEqual(status, 201, agent)
+        seen = self.until(lambda: [a for a in self.agents() if a["name_of"] == agent["agent"]
+                                   and len(a["processes"]) == 2])
+        return agent["agent"], Group(seen[0]["processes"])
+
+    def agents(self):
+        _, body = self.connection("orchestrator").json("GET", "/agents", None, self.auth)
+        return [a | {"name_of": a["agent"]} for a in body.get("agents", [])]
+
+    def credential(self, mission):
+        status, body = self.connection("pam_broker").json(
+            "POST", "/credentials", {"mission_id": mission, "secret": "ledger-db"}, self.auth)
+        self.assertEqual(status, 201, body)
+        return body
+
+    def open_secret(self, credential):
+        return self.connection("vault").json(
+            "GET", "/secrets/ledger-db", None,
+            {"Authorization": f"Bearer {credential['credential']}"})
+
+    def until(self, look):
+        seen = Watch(look, PATIENCE).result()
+        self.assertIsNotNone(seen, "was not seen in time")
+        return seen.what
+
+    def restart(self, name):
+        self.world.kill(name, signal.SIGKILL)
+        self.world.start(name)
+
+    def test_an_orchestrator_that_was_killed_finds_its_agents_again_and_ends_them(self):
+        mission = self.mission()
+        name, group = self.agent(mission)
+        self.restart("orchestrator")
+        self.world.wait_ready("orchestrator", "/healthz")
+        self.assertIn(name, [a["agent"] for a in self.agents()])
+        self.assertTrue(group.running())
+        self.operator.lifecycle(mission, "revoke", "test")
+        self.until(group.halted)
+        self.until(lambda: name not in [a["agent"] for a in self.agents()])
+
+    def test_an_ending_that_the_orchestrator_missed_ends_the_agent_when_it_is_back(self):
+        mission = self.mission()
+        _, group = self.agent(mission)
+        self.world.kill("orchestrator", signal.SIGKILL)
+        self.operator.lifecycle(mission, "complete", "test")
+        self.assertTrue(group.running())
+        self.world.start("orchestrator")
+        self.until(group.halted)
+
+    def test_an_ending_that_the_broker_missed_destroys_the_credential_when_it_is_back(self):
+        mission = self.mission()
+        credential = self.credential(mission)
+        self.assertEqual(self.open_secret(credential)[0], 200)
+        self.world.kill("pam_broker", signal.SIGKILL)
+        self.operator.lifecycle(mission, "revoke", "test")
+        self.assertEqual(self.open_secret(credential)[0], 200)
+        self.world.start("pam_broker")
+        self.until(lambda: self.open_secret(credential)[1].get("reason") ==
+                   "credential destroyed: mission revoked")
+
+    def test_a_vault_that_is_away_is_asked_until_it_confirms(self):
+        mission = self.mission()
+        credential = self.credential(mission)
+        self.world.kill("vault", signal.SIGSTOP)
+        try:
+            self.operator.lifecycle(mission, "revoke", "test")
+            # Not confirmed: the task stays, and the credential with it.
+            broker = self.connection("pam_broker")
+            self.until(lambda: broker.json("GET", "/healthz")[1].get("tasks_pending", 0) >= 1)
+        finally:
+            self.world.kill("vault", signal.SIGCONT)
+        self.until(lambda: self.open_secret(credential)[1].get("error") == "credential_destroyed")
+        self.until(lambda: broker.json("GET", "/healthz")[1].get("tasks_pending") == 0)
+
+    def test_an_agent_for_an_ended_or_unknown_mission_is_not_started(self):
+        mission = self.mission()
+        self.operator.lifecycle(mission, "revoke", "test")
+        orchestrator = self.connection("orchestrator")
+        status, body = self.until(lambda: (lambda r: r if r[1].get("state") == "revoked" else None)(
+            orchestrator.json("POST", "/agents", {"mission_id": mission}, self.auth)))
+        self.assertEqual(status, 403, body)
+        for wrong in ("mis_nobody_has_ever_heard_of_it", "", "../../etc/passwd"):
+            status, body = orchestrator.json("POST", "/agents", {"mission_id": wrong}, self.auth)
+            self.assertEqual((status, body.get("state")), (403, "unknown"), body)
+        self.assertEqual([a for a in self.agents() if a["mission"] == mission], [])
+
+    def test_a_credential_outside_the_authority_is_not_issued(self):
+        status, body = self.connection("pam_broker").json(
+            "POST", "/credentials", {"mission_id": self.mission(), "secret": "siem"}, self.auth)
+        self.assertEqual((status, body["error"]), (403, "insufficient_authority"))
+
+    def test_doors_refuse_strangers_and_rubbish(self):
+        for name, path in (("orchestrator", "/agents"), ("pam_broker", "/credentials"),
+                           ("resource_server", "/journal-entries")):
+            http = self.connection(name)
+            self.assertEqual(http.json("POST", path, {}, {})[0], 401, name)
+            self.assertEqual(
+                http.json("POST", path, {}, {"Authorization": "Bearer wrong"})[0], 401, name)
+        for name, path, status in (("orchestrator", "/agents", 403),
+                                   ("pam_broker", "/credentials", 400)):
+            http = self.connection(name)
+            got, _ = http.request("POST", path, b"[" * 60_000, self.auth)
+            self.assertEqual(got, status, name)
+            got, _ = http.request("POST", path, b"x" * 100_000, self.auth)
+            self.assertEqual(got, 413, name)
+            http.close()
+        call = self.connection("resource_server")
+        status, body = call.json("GET", "/invoices", None, self.auth)
+        self.assertEqual((status, body["state"]), (403, "unknown"))
+
+    def test_missionctl_speaks_of_what_happened(self):
+        mission = self.mission()
+        ctl = self.operator.missionctl
+        self.assertEqual(ctl("mission", "suspend", mission, "--until", "1h", "--on-expiry",
+                             "revoke")["mission"]["state"], "suspended")
+        self.assertEqual(ctl("mission", "resume", mission)["mission"]["version"], 3)
+        narrowed = ctl("mission", "scope", mission, MISSIONS / "quarterly-report-read-only.json",
+                       "--expected-version", 3)
+        self.assertEqual(narrowed["version"], 4)
+        with self.assertRaisesRegex(RuntimeError, "stale_version|409"):
+            ctl("mission", "revoke", mission, "--expected-version", 1)
+        first = ctl("mission", "revoke", mission, "--nonce", "once")
+        self.assertEqual(first["mission"]["state"], "revoked")
+        again = ctl("mission", "revoke", mission, "--nonce", "once")
+        self.assertEqual(again, first)
+        with self.assertRaisesRegex(RuntimeError, "conflict|409"):
+            ctl("mission", "resume", mission)
+        self.until(lambda: all(s["acked_version"] == 5
+                               for s in ctl("mission", "get", mission)["streams"]))
+        self.assertEqual(len(ctl("mission", "get", mission)["streams"]), 3)
+        self.assertIn(mission, [m["mission_id"] for m in ctl(
+            "mission", "list", "--state", "revoked", "--agent", "finance-agent")["missions"]])
+        streams = ctl("stream", "list")
+        self.assertEqual({s["client_id"] for s in streams},
+                         {"resource_server", "pam_broker", "orchestrator"})
+        shown = ctl("stream", "show", streams[0]["stream_id"])
+        self.assertEqual(shown["stream_id"], streams[0]["stream_id"])
+
+
+if __name__ == "__main__":
+    if "--build-dir" in sys.argv:
+        at = sys.argv.index("--build-dir")
+        BUILD_DIR = pathlib.Path(sys.argv[at + 1]).resolve()
+        del sys.argv[at:at + 2]
+    unittest.main(verbosity=2)

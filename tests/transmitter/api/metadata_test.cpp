@@ -1,0 +1,107 @@
+#include <doctest/doctest.h>
+
+#include "tests/transmitter/printing.hpp"
+
+#include "tests/transmitter/fixture.hpp"
+
+using namespace mission;
+using namespace mission::transmitter;
+using testing::transmitter_fixture;
+
+TEST_CASE("the metadata names what is there, and nothing else") {
+    transmitter_fixture f;
+    const auto a = f.get("/.well-known/ssf-configuration");
+    REQUIRE(a.status == 200);
+    CHECK(a.fields.get("content-type") == "application/json");
+    CHECK(a.fields.get("cache-control") == "max-age=300");
+    CHECK(a.text("spec_version") == "1_0");
+    CHECK(a.text("issuer") == f.issuer());
+    CHECK(a.text("jwks_uri") == f.url("/jwks.json"));
+    CHECK(a.text("configuration_endpoint") == f.url("/ssf/streams"));
+    CHECK(a.text("verification_endpoint") == f.url("/ssf/verify"));
+    CHECK(a.text("mission_status_endpoint") == f.url("/mission/status"));
+    CHECK(a.text("mission_lifecycle_endpoint") == f.url("/mission/lifecycle"));
+    CHECK(a.text("mission_event_stream_endpoint") == f.url("/.well-known/ssf-configuration"));
+    CHECK(a.number("mission_max_stale_seconds") == 90);
+    CHECK(a.text("default_subjects") == "ALL");
+    CHECK(a.json["delivery_methods_supported"].Size() == 2);
+    for (const auto* later : {"status_endpoint", "add_subject_endpoint", "remove_subject_endpoint",
+                              "mission_management_endpoint", "critical_subject_members"})
+        CHECK_FALSE(a.json.HasMember(later));
+    for (const auto& m : a.json.GetObject())
+        if (m.value.IsArray()) CHECK(m.value.Size() > 0);
+    const auto& methods = a.json["mission_status_endpoint_auth_methods_supported"];
+    REQUIRE(methods.Size() == 1);
+    CHECK(json::view(methods[0]) == "private_key_jwt");
+}
+
+TEST_CASE("an issuer with a path has the well-known string before it, and all else below it") {
+    transmitter_fixture f([](config& c) {
+        c.issuers.front().url += "/tenant/a";
+        c.issuers.front().path = "/tenant/a";
+    });
+    const auto origin = f.issuer().substr(0, f.issuer().size() - 9);
+    const auto a = f.send("GET", origin + "/.well-known/ssf-configuration/tenant/a");
+    REQUIRE(a.status == 200);
+    CHECK(a.text("issuer") == f.issuer());
+    CHECK(a.text("jwks_uri") == f.issuer() + "/jwks.json");
+    CHECK(f.send("GET", origin + "/.well-known/ssf-configuration").status == 404);
+    CHECK(f.send("GET", origin + "/.well-known/oauth-authorization-server/tenant/a").status == 200);
+    CHECK(f.get("/jwks.json").status == 200);
+    CHECK(f.get("/missions", f.token("operator")).status == 200);
+    const auto id = f.create();
+    CHECK(f.status("operator", id).status == 200);
+}
+
+TEST_CASE("two issuers in one process share nothing") {
+    transmitter_fixture f([](config& c) {
+        auto second = c.issuers.front();
+        second.url += "/b";
+        second.path = "/b";
+        c.issuers.push_back(second);
+        auto twin = c.clients.front();
+        twin.issuer = second.url;
+        c.clients.push_back(twin);
+    });
+    const auto id = f.create();
+    CHECK(f.get("/b/missions/" + id, f.token("operator")).status == 401);
+    CHECK(f.get("/jwks.json").body != f.get("/b/jwks.json").body);
+    const auto a = f.post_form(
+        "/b/oauth/token",
+        f.with_assertion("operator", "/b/oauth/token", {{"grant_type", "client_credentials"}}));
+    REQUIRE(a.status == 200);
+    CHECK(f.get("/b/missions/" + id, a.text("access_token")).status == 404);
+    CHECK(f.get("/missions/" + id, a.text("access_token")).status == 401);
+}
+
+TEST_CASE("keys, authorization server and protected resource are published without a token") {
+    transmitter_fixture f([](config& c) { c.auth.allow_bearer = true; });
+    const auto keys = f.get("/jwks.json");
+    CHECK(keys.fields.get("cache-control") == "max-age=300");
+    CHECK(keys.json["keys"].Size() == 2);
+    const auto as = f.get("/.well-known/oauth-authorization-server");
+    CHECK(as.text("issuer") == f.issuer());
+    CHECK(as.text("token_endpoint") == f.url("/oauth/token"));
+    const auto resource = f.get("/.well-known/oauth-protected-resource");
+    CHECK(resource.text("resource") == f.issuer());
+    const auto status = f.get("/.well-known/oauth-protected-resource/mission/status");
+    CHECK(status.text("resource") == f.url("/mission/status"));
+}
+
+TEST_CASE("health, readiness and metrics are on the admin listener, in plain HTTP for loopback") {
+    transmitter_fixture f;
+    f.create();
+    f.get("/missions", "x");
+    CHECK(f.send("GET", f.admin_url("/healthz")).status == 200);
+    CHECK(f.send("GET", f.admin_url("/readyz")).status == 200);
+    const auto a = f.send("GET", f.admin_url("/metrics"));
+    REQUIRE(a.status == 200);
+    CHECK(a.fields.get("content-type").starts_with("text/plain; version=0.0.4"));
+    CHECK(a.body.find("mission_http_answers_total{route=\"/missions\",status=\"201\"} 1") !=
+          std::string::npos);
+    CHECK(a.body.find("mission_http_answers_total{route=\"/missions\",status=\"401\"} 1") !=
+          std::string::npos);
+    CHECK(a.body.find("mission_log_head_seq 1") != std::string::npos);
+    CHECK(a.body.find("mission_store_healthy 1") != std::string::npos);
+    CHECK(f.send("GET", f.admin_url("/missions")).status == 404);
+}

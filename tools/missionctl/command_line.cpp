@@ -1,0 +1,174 @@
+#include "tools/missionctl/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+
+#include "events/mission_event.hpp"
+#include "tools/missionctl/duration.hpp"
+
+namespace mission::tools {
+namespace {
+
+// An id may begin with '-': one in 64 does. CLI11 would take it for a flag, so it is marked on the
+// way in; no flag of ours is as long as an id.
+constexpr char mark = '\x01';
+
+std::string marked(const std::string& argument) {
+    return argument.starts_with('-') && events::valid_mission_id(argument) ? mark + argument
+                                                                           : argument;
+}
+
+void unmark(std::string& text) {
+    if (text.starts_with(mark)) text.erase(0, 1);
+}
+
+// CLI11 validators return an empty text when the value is fine, and see the marked text.
+const CLI::Validator is_mission_id(
+    [](std::string& text) {
+        unmark(text);
+        return events::valid_mission_id(text)
+                   ? std::string()
+                   : "no mission id: 22 to 128 of A-Z a-z 0-9 _ - are needed";
+    },
+    "MISSION_ID");
+
+const CLI::Validator is_moment(
+    [](std::string& text) {
+        return parse_moment(text, wall_time{}).has_value()
+                   ? std::string()
+                   : "neither RFC 3339 (2026-11-02T09:00:00Z) nor a duration (90s, 30m, 8h, 7d)";
+    },
+    "WHEN");
+
+void add_global(CLI::App& app, invocation& out) {
+    app.add_option("--server", out.server, "Issuer of the transmitter, https://...");
+    app.add_option("--config", out.config_file,
+                   "TOML file with server, client_id, private_key, token_file, ca_file");
+    app.add_option("--client-id", out.client_id, "Who asks");
+    app.add_option("--private-key", out.private_key_file, "PEM file, for private_key_jwt");
+    app.add_option("--token-file", out.token_file, "File with a bearer token, instead of a key");
+    app.add_option("--ca-file", out.ca_file, "PEM file of trusted authorities");
+    app.add_flag("--json", out.json, "Answers as JSON, for programs");
+}
+
+// A subcommand that inherits the global flags, so that they may stand anywhere.
+CLI::App* add_verb(CLI::App& parent, const char* name, const char* help, verb v, invocation& out) {
+    auto* sub = parent.add_subcommand(name, help);
+    sub->fallthrough();
+    sub->callback([&out, v] { out.what = v; });
+    return sub;
+}
+
+void add_operation(CLI::App* sub, invocation& out) {
+    sub->add_option("id", out.id, "Mission id")->required()->check(is_mission_id);
+    sub->add_option("--reason", out.reason, "Why, for the record");
+    sub->add_option("--expected-version", out.expected_version,
+                    "Refuse unless the mission is at this version")
+        ->check(CLI::PositiveNumber);
+    sub->add_option("--nonce", out.nonce,
+                    "Asked again with the same nonce, the operation is answered once");
+}
+
+void add_missions(CLI::App& app, invocation& out) {
+    auto& mission = *app.add_subcommand("mission", "Missions: the record of approved work");
+    mission.require_subcommand(1)->fallthrough();
+
+    auto* create = add_verb(mission, "create", "Record an approval", verb::mission_create, out);
+    create->add_option("file", out.file, "JSON file of the mission; -: standard input")->required();
+    create->add_option("--expires-at,--expires-in", out.expires_at, "When it ends by itself")
+        ->check(is_moment);
+    create->add_option("--mission-id", out.mission_id, "Instead of one made by the transmitter")
+        ->check(is_mission_id);
+    create->add_option("--purpose", out.purpose, "Instead of the file's");
+    create->add_option("--agent", out.agent, "client_id of the agent, instead of the file's");
+    create->add_option("--tenant", out.tenant, "Instead of the file's");
+    create->add_option("--idempotency-key", out.idempotency_key,
+                       "Asked again with the same key, one mission is created");
+
+    auto* get = add_verb(mission, "get", "One mission, and which stream has heard of what",
+                         verb::mission_get, out);
+    get->add_option("id", out.id, "Mission id")->required()->check(is_mission_id);
+    auto* status =
+        add_verb(mission, "status", "The signed status of a mission", verb::mission_status, out);
+    status->add_option("id", out.id, "Mission id")->required()->check(is_mission_id);
+
+    auto* list = add_verb(mission, "list", "Missions", verb::mission_list, out);
+    list->add_option("--state", out.state, "Only those in this state")
+        ->check(CLI::IsMember(
+            {"active", "suspended", "completed", "revoked", "expired", "superseded", "cascaded"}));
+    list->add_option("--agent", out.agent, "Only those of this agent (client_id)");
+    list->add_option("--tenant", out.tenant, "Only those of this tenant");
+    list->add_option("--parent", out.parent, "Only children of this mission")->check(is_mission_id);
+    list->add_option("--cursor", out.cursor, "Go on where a page ended");
+    list->add_option("--limit", out.limit, "At most so many")->check(CLI::Range(1, 1000));
+
+    add_operation(
+        add_verb(mission, "revoke", "End it: the approval is withdrawn", verb::mission_revoke, out),
+        out);
+    add_operation(
+        add_verb(mission, "complete", "End it: the work is done", verb::mission_complete, out),
+        out);
+    add_operation(add_verb(mission, "resume", "Lift a suspension", verb::mission_resume, out), out);
+    auto* suspend = add_verb(mission, "suspend", "Hold it", verb::mission_suspend, out);
+    add_operation(suspend, out);
+    auto* until =
+        suspend->add_option("--until", out.until, "When the hold ends by itself")->check(is_moment);
+    auto* then = suspend->add_option("--on-expiry", out.on_expiry, "What happens then")
+                     ->check(CLI::IsMember({"resume", "revoke"}))
+                     ->needs(until);
+    // Which of the two is nobody's default: one gives the agent its work back, one ends it.
+    until->needs(then);
+
+    auto* scope = add_verb(mission, "scope", "Narrow what it covers", verb::mission_scope, out);
+    scope->add_option("id", out.id, "Mission id")->required()->check(is_mission_id);
+    scope->add_option("file", out.file,
+                      "JSON: the full new authorization_details, or the whole request; -: stdin");
+    scope->add_option("--expires-at,--expires-in", out.expires_at, "An earlier end")
+        ->check(is_moment);
+    scope->add_option("--reason", out.reason, "Why, for the record");
+    scope->add_option("--approver-iss", out.approver_iss, "Issuer of who approved");
+    scope->add_option("--approver-sub", out.approver_sub, "Who approved");
+    scope
+        ->add_option("--expected-version", out.expected_version,
+                     "Refuse unless the mission is at this version")
+        ->check(CLI::PositiveNumber);
+}
+
+void add_streams(CLI::App& app, invocation& out) {
+    auto& stream = *app.add_subcommand("stream", "Streams: who listens");
+    stream.require_subcommand(1)->fallthrough();
+    add_verb(stream, "list", "All streams and how far behind they are", verb::stream_list, out);
+    auto* show = add_verb(stream, "show", "One stream", verb::stream_show, out);
+    show->add_option("id", out.id, "Stream id")->required();
+}
+
+}  // namespace
+
+std::variant<invocation, usage> parse_command_line(const std::vector<std::string>& arguments) {
+    invocation out;
+    CLI::App app{"Missions and streams of a mission transmitter", "missionctl"};
+    app.require_subcommand(1);
+    add_global(app, out);
+    add_missions(app, out);
+    add_streams(app, out);
+    try {
+        std::vector<std::string> reversed;
+        for (auto it = arguments.rbegin(); it != arguments.rend(); ++it)
+            reversed.push_back(marked(*it));
+        app.parse(reversed);
+    } catch (const CLI::ParseError& e) {
+        std::ostringstream text;
+        const int status = app.exit(e, text, text);
+        return usage{status == 0 ? 0 : 2, text.str()};
+    }
+    for (auto* text :
+         {&out.id, &out.file, &out.reason, &out.nonce, &out.purpose, &out.agent, &out.tenant,
+          &out.cursor, &out.parent, &out.mission_id, &out.idempotency_key})
+        unmark(*text);
+    if (out.what == verb::mission_scope && out.file.empty() && out.expires_at.empty())
+        return usage{2, "mission scope: a file or --expires-at is needed\n"};
+    return out;
+}
+
+}  // namespace mission::tools

@@ -1,0 +1,52 @@
+// What was typed, as a value. Nothing is read or sent here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace mission::tools {
+
+enum class verb {
+    mission_create,
+    mission_get,
+    mission_list,
+    mission_status,
+    mission_revoke,
+    mission_suspend,
+    mission_resume,
+    mission_complete,
+    mission_scope,
+    stream_list,
+    stream_show,
+};
+
+struct invocation {
+    verb what{};
+    // Who and where. Flags win over the file named by --config.
+    std::string server, config_file, client_id, private_key_file, token_file, ca_file;
+    bool json = false;
+
+    std::string id;    // of the mission or stream
+    std::string file;  // create, scope: JSON, "-" for standard input
+    std::string reason, nonce;
+    std::optional<std::int64_t> expected_version;
+    std::string until, on_expiry;  // suspend
+    std::string expires_at;        // create, scope; a moment or a duration
+    std::string mission_id, idempotency_key, purpose, agent, tenant;  // create
+    std::string approver_iss, approver_sub;
+    std::string state, parent, cursor;  // list
+    int limit = 0;                      // list; 0: the server's own
+};
+
+// What to print and exit with instead of doing anything: help (0) or a usage error (2).
+struct usage {
+    int status = 2;
+    std::string text;
+};
+
+std::variant<invocation, usage> parse_command_line(const std::vector<std::string>& arguments);
+
+}  // namespace mission::tools

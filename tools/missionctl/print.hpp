@@ -1,0 +1,28 @@
+// Answers for people: names and values, and tables that fit a terminal.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+
+namespace mission::tools {
+
+// Left-aligned columns, as wide as their longest cell; control characters of a peer's text are
+// shown as '?', so that nobody's purpose or reason moves the cursor.
+std::string table(const std::vector<std::string>& heads,
+                  const std::vector<std::vector<std::string>>& rows);
+
+// A scalar or JSON text as one cell; empty for a missing member.
+std::string cell(const json::value& object, std::string_view member);
+
+// A mission resource: its facts, its authority, and which stream has acknowledged what.
+std::string print_mission(const json::value& mission);
+// The claims of a verified status answer.
+std::string print_status(const json::value& claims);
+std::string print_mission_list(const json::value& page);
+std::string print_stream_list(const json::value& streams);
+std::string print_stream(const json::value& stream);
+
+}  // namespace mission::tools

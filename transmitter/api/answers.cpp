@@ -1,0 +1,179 @@
+#include <algorithm>
+#include <cctype>
+
+#include "transmitter/api/router.hpp"
+
+// The one mapping from errors to HTTP. Input errors repeat what is wrong with the input; everything
+// else says a fixed sentence, so that nothing of other clients or of the machine gets out.
+
+namespace mission::transmitter {
+namespace {
+
+struct shape {
+    int status;
+    std::string_view err;
+    std::string_view sentence;  // empty: the error's own detail
+};
+
+shape shape_of(errc code) {
+    switch (code) {
+        case errc::invalid_argument:
+        case errc::not_json:
+        case errc::duplicate_member:
+        case errc::too_deep:
+        case errc::schema_violation:
+        case errc::stream_invalid:
+        case errc::invalid_request:
+            return {400, "invalid_request", ""};
+        case errc::stream_not_enabled:
+            return {400, "invalid_request", "the stream is not enabled"};
+        case errc::too_large:
+            return {413, "too_large", "the request is too large"};
+        case errc::unsupported_media_type:
+            return {415, "unsupported_media_type", "the content type must be application/json"};
+        case errc::malformed_token:
+        case errc::wrong_typ:
+        case errc::alg_not_allowed:
+        case errc::unknown_kid:
+        case errc::bad_signature:
+        case errc::wrong_issuer:
+        case errc::wrong_audience:
+        case errc::issued_in_future:
+        case errc::token_expired:
+        case errc::bad_claims:
+        case errc::token_replayed:
+        case errc::unauthenticated:
+            return {401, "unauthorized", "a valid access token is required"};
+        case errc::forbidden:
+            return {403, "access_denied", "this client may not do that"};
+        case errc::insufficient_scope:
+            return {403, "insufficient_scope", "the token lacks the scope for this"};
+        case errc::exceeds_authority:
+            return {403, "exceeds_authority", ""};
+        case errc::extension_not_allowed:
+            return {403, "extension_not_allowed", ""};
+        case errc::not_found:
+        case errc::stream_not_found:
+        case errc::mission_not_found:
+            return {404, "not_found", "there is no such thing"};
+        case errc::stream_limit:
+            return {409, "stream_limit", "this client has as many streams as it may have"};
+        case errc::stream_conflict:
+            return {409, "conflict", ""};
+        case errc::mission_conflict:
+            return {409, "conflict", ""};
+        case errc::mission_exists:
+            return {409, "conflict", ""};
+        case errc::stale_version:
+            return {409, "stale_version", ""};
+        case errc::verification_too_soon:
+        case errc::rate_limited:
+            return {429, "rate_limited", "too many requests; wait"};
+        case errc::keys_unavailable:
+        case errc::store_unavailable:
+        case errc::store_full:
+        case errc::store_newer:
+        case errc::store_read_only:
+        case errc::store_locked:
+        case errc::not_a_database:
+        case errc::store_corrupt:
+        case errc::outcome_unknown:
+        case errc::store_conflict:
+        case errc::cancelled:
+        case errc::unavailable:
+            return {503, "unavailable", "the service cannot do this at the moment"};
+        case errc::io_error:
+        case errc::address_in_use:
+        case errc::bad_configuration:
+        case errc::key_unreadable:
+        case errc::key_malformed:
+        case errc::key_unsupported:
+        case errc::key_too_weak:
+        case errc::key_permissions:
+        case errc::decryption_failed:
+        case errc::address_refused:
+        case errc::resolve_failed:
+        case errc::connect_failed:
+        case errc::tls_failed:
+        case errc::timed_out:
+        case errc::connection_closed:
+        case errc::response_too_large:
+        case errc::bad_response:
+        case errc::redirect_refused:
+        case errc::http_status:
+            return {500, "server_error", "the service failed"};
+    }
+    return {500, "server_error", "the service failed"};
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return out;
+}
+
+}  // namespace
+
+net::http_response json_answer(int status, std::string body) {
+    net::http_response r;
+    r.status = status;
+    r.fields.set("content-type", "application/json");
+    r.fields.set("cache-control", "no-store");
+    r.body = std::move(body);
+    return r;
+}
+
+net::http_response empty_answer(int status) {
+    net::http_response r;
+    r.status = status;
+    r.fields.set("cache-control", "no-store");
+    return r;
+}
+
+int http_status(errc code) noexcept {
+    return shape_of(code).status;
+}
+
+net::http_response error_answer(const error& e) {
+    const shape s = shape_of(e.code);
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    json::member(w, "err", s.err);
+    json::member(w, "description", s.sentence.empty() ? std::string_view(e.detail) : s.sentence);
+    w.EndObject();
+    auto answer = json_answer(s.status, json::text(buffer));
+    // RFC 6750 section 3.1: no error code for a request that carried no token at all.
+    if (s.status == 401)
+        answer.fields.set("www-authenticate",
+                          e.detail.empty() ? "Bearer" : "Bearer error=\"invalid_token\"");
+    if (e.code == errc::insufficient_scope)
+        answer.fields.set("www-authenticate",
+                          "Bearer error=\"insufficient_scope\", scope=\"" + e.detail + "\"");
+    if (s.status == 429 || s.status == 503) answer.fields.set("retry-after", "1");
+    return answer;
+}
+
+result<json::document> json_body(const net::http_request& request) {
+    if (const auto type = request.fields.get("content-type"); !type.empty()) {
+        auto media = lower(type.substr(0, type.find(';')));
+        while (!media.empty() && media.back() == ' ')
+            media.pop_back();
+        if (media != "application/json") return error{errc::unsupported_media_type};
+    }
+    return json::parse(request.body);
+}
+
+result<std::vector<std::pair<std::string, std::string>>> query_of(
+    const net::http_request& request) {
+    auto fields = net::parse_form(request.query);
+    if (!fields) return error{errc::invalid_request, "the query is malformed"};
+    for (const auto& [name, value] : *fields)
+        // wire.md: a token in a query ends up in logs and referrers.
+        if (name == "access_token")
+            return error{errc::invalid_request, "a token is not taken from the query"};
+    return fields;
+}
+
+}  // namespace mission::transmitter

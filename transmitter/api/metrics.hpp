@@ -1,0 +1,39 @@
+// Counters for /metrics. THREAD: any.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/server.hpp"
+#include "transmitter/delivery/delivery.hpp"
+
+namespace mission::transmitter {
+
+// Answers by route pattern and status: bounded, because patterns are ours.
+class request_counters {
+  public:
+    void count(std::string_view route, int status);
+    std::map<std::pair<std::string, int>, std::uint64_t> snapshot() const;
+
+  private:
+    mutable std::mutex mutex_;
+    std::map<std::pair<std::string, int>, std::uint64_t> counts_;
+};
+
+struct metrics_input {
+    std::vector<std::pair<std::string, delivery_counters>> deliveries;  // by issuer url
+    std::vector<std::pair<std::string, net::server_counters>> servers;  // by listener name
+    std::map<std::pair<std::string, int>, std::uint64_t> requests;
+    store::seq_t head = 0, tail = 0;
+    bool store_healthy = true, clock_trusted = true;
+};
+
+// Prometheus text exposition format 0.0.4.
+std::string render_metrics(const metrics_input& in);
+
+}  // namespace mission::transmitter

@@ -1,0 +1,189 @@
+#include "transmitter/api/mission_forms.hpp"
+
+#include <algorithm>
+
+namespace mission::transmitter {
+namespace {
+
+// How long the signed answer itself is good; what may be relied on is `fresh_until`.
+constexpr std::chrono::seconds answer_lifetime{60};
+
+struct shape {
+    int status;
+    std::string_view symbol;
+    std::string_view sentence;  // empty: the error's own detail
+};
+
+// draft-mcguinness-oauth-mission-status "Error Responses".
+shape shape_of(errc code) {
+    switch (http_status(code)) {
+        case 400:
+            return {400, "invalid_request", ""};
+        case 401:
+            return {401, "unauthorized", "the request is not authenticated"};
+        // An authenticated caller that may not is told what an unknown mission is told.
+        case 403:
+        case 404:
+            return {404, "not_found", "the mission is not found or not visible"};
+        case 409:
+            return code == errc::stale_version ? shape{409, "stale_version", ""}
+                                               : shape{409, "conflict", ""};
+        case 413:
+            return {413, "invalid_request", "the request is too large"};
+        case 415:
+            return {415, "invalid_request", "the body must be a form"};
+        case 429:
+            return {429, "rate_limited", "too many requests; wait"};
+        case 503:
+            return {503, "unavailable", "the service cannot do this at the moment"};
+        default:
+            return {500, "unavailable", "the service failed"};
+    }
+}
+
+bool form_content_type(const net::http_request& request) {
+    const auto type = request.fields.get("content-type");
+    if (type.empty()) return true;
+    constexpr std::string_view expected = "application/x-www-form-urlencoded";
+    const auto media = type.substr(0, type.find(';'));
+    if (media.size() < expected.size()) return false;
+    for (std::size_t i = 0; i < media.size(); ++i) {
+        const char c = media[i];
+        const char low = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        if (i < expected.size() ? low != expected[i] : c != ' ') return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+std::optional<std::size_t> count_characters(std::string_view text) noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < text.size(); ++count) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        if (lead < 0x20 || lead == 0x7f) return std::nullopt;
+        const std::size_t length = lead < 0x80                    ? 1
+                                   : lead >= 0xc2 && lead < 0xe0  ? 2
+                                   : lead >= 0xe0 && lead < 0xf0  ? 3
+                                   : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                                  : 0;
+        if (length == 0 || i + length > text.size()) return std::nullopt;
+        std::uint32_t point = length == 1 ? lead : lead & (0xffu >> (length + 1));
+        for (std::size_t k = 1; k < length; ++k) {
+            const auto next = static_cast<unsigned char>(text[i + k]);
+            if ((next & 0xc0) != 0x80) return std::nullopt;
+            point = point << 6 | (next & 0x3f);
+        }
+        constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+        if (point < least[length] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+            return std::nullopt;
+        i += length;
+    }
+    return count;
+}
+
+net::http_response form_error_answer(const form_error& e) {
+    const auto s = shape_of(e.what.code);
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    json::member(w, "error", s.symbol);
+    json::member(w, "error_description",
+                 s.sentence.empty() ? std::string_view(e.what.detail) : s.sentence);
+    if (s.status == 429) {
+        json::key(w, "retry_after");
+        w.Int(1);
+    }
+    if (e.nonce) json::member(w, "nonce", *e.nonce);
+    w.EndObject();
+    auto r = json_answer(s.status, json::text(buffer));
+    if (s.status == 401) r.fields.set("www-authenticate", "Bearer");
+    if (s.status == 429 || s.status == 503) r.fields.set("retry-after", "1");
+    return r;
+}
+
+std::optional<form_error> read_mission_form(const net::http_request& request,
+                                            const authenticator& auth,
+                                            std::string_view endpoint_url, std::string_view scope,
+                                            mission_form& out, principal& who) {
+    if (!form_content_type(request)) return form_error{errc::unsupported_media_type, {}};
+    auto fields = net::parse_form(request.body);
+    if (!fields)
+        return form_error{
+            {errc::invalid_request, "the form is malformed: " + fields.error().detail}, {}};
+    out.fields = std::move(*fields);
+    const auto nonce = field(out.fields, "nonce");
+    const auto length = count_characters(nonce);
+    const bool good_nonce = length && *length >= 1 && *length <= limits::nonce_max;
+    std::optional<std::string> echoed;
+    if (good_nonce) echoed = out.nonce = std::string(nonce);
+
+    auto p = auth.form_client(request, out.fields, endpoint_url, scope);
+    if (!p) return form_error{p.error(), echoed};
+    who = std::move(*p);
+    if (!good_nonce)
+        return form_error{{errc::invalid_request, "nonce: must have 1 to 255 characters"}, {}};
+    out.mission_id = std::string(field(out.fields, "mission_id"));
+    if (!events::valid_mission_id(out.mission_id))
+        return form_error{{errc::invalid_request, "mission_id: not a mission id"}, echoed};
+    return std::nullopt;
+}
+
+std::string status_claims(const mission_view& v, const issuer_service& issuer,
+                          const status_request& request, wall_time now) {
+    const auto iat = to_numeric_date(now);
+    const auto fresh_until = from_numeric_date(iat) + issuer.common->settings.ssf.max_stale;
+    const auto& s = v.mission.state;
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    json::member(w, "iss", issuer.settings.url);
+    json::member(w, "aud", request.audience ? *request.audience : request.client_id);
+    json::member(w, "sub", request.client_id);
+    json::member(w, "nonce", request.nonce);
+    json::key(w, "iat");
+    w.Int64(iat);
+    json::key(w, "exp");
+    w.Int64(iat + answer_lifetime.count());
+    json::key(w, "mission");
+    w.StartObject();
+    json::member(w, "id", v.mission.record.mission_id);
+    json::member(w, "issuer", issuer.settings.url);
+    json::member(w, "authority_hash", v.mission.record.authority_hash);
+    json::member(w, "state", events::name(s.state));
+    json::key(w, "version");
+    w.Int64(s.version);
+    json::member(w, "expires_at", to_rfc3339(s.expires_at));
+    json::member(w, "fresh_until", to_rfc3339(fresh_until));
+    json::member(w, "log_epoch", v.log_epoch);
+    if (s.state == events::mission_state::suspended && s.suspend_until) {
+        json::member(w, "suspend_until", to_rfc3339(*s.suspend_until));
+        if (s.on_expiry) json::member(w, "on_expiry", events::name(*s.on_expiry));
+    }
+    if (s.state == events::mission_state::superseded && s.successor)
+        json::member(w, "successor", *s.successor);
+    w.EndObject();
+    if (request.audience) {
+        json::key(w, "authorization_details");
+        json::raw(w, entries_for(v.in_force, *request.audience));
+    }
+    w.EndObject();
+    return json::text(buffer);
+}
+
+void answer_signed(const issuer_service& issuer, const std::string& claims,
+                   const std::optional<std::string>& nonce, const net::responder& respond) {
+    auto token = issuer.keys->status_signer().sign(claims);
+    if (!token) {
+        log(level::error, "a status could not be signed", {{"why", token.error().message()}});
+        return respond(form_error_answer({errc::unavailable, nonce}));
+    }
+    net::http_response r;
+    r.fields.set("content-type", "application/mission-status-response+jwt");
+    r.fields.set("cache-control", "no-store");
+    r.fields.set("pragma", "no-cache");
+    r.body = std::move(*token);
+    respond(std::move(r));
+}
+
+}  // namespace mission::transmitter

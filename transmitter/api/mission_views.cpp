@@ -1,0 +1,156 @@
+#include "transmitter/api/mission_views.hpp"
+
+#include <algorithm>
+
+#include "jose/digest.hpp"
+#include "transmitter/missions/visibility.hpp"
+
+namespace mission::transmitter {
+namespace {
+
+// A deadline may pass between writing and reading again; more often than this is a broken clock.
+constexpr int tries = 3;
+
+void load(issuer_service& issuer, std::string id, int left,
+          std::function<void(result<mission_view>)> done) {
+    auto found = std::make_shared<std::optional<mission_view>>();
+    issuer.common->db->read(
+        [found, id, issuer_id = issuer.id](const store::rows& rows) {
+            if (auto m = rows.find_mission(issuer_id, id)) *found = view_of(rows, std::move(*m));
+        },
+        [&issuer, id, left, found, done = std::move(done)](result<void> read) {
+            if (!read) return done(read.error());
+            if (!*found) return done(error{errc::mission_not_found});
+            const bool due = clock_trusted(*issuer.common) &&
+                             judge_clock((*found)->mission.state, issuer.common->time->now());
+            if (!due) return done(std::move(**found));
+            if (left == 0) return done(error{errc::unavailable, "a deadline cannot be settled"});
+            issuer.common->db->submit(
+                [&issuer, id, txn = new_txn(issuer)](const store::rows& rows,
+                                                     wall_time now) -> result<store::changes> {
+                    store::changes out;
+                    if (auto m = rows.find_mission(issuer.id, id))
+                        settle_clock(rows, *m, out, context_of(issuer, rows, txn, now), true);
+                    return out;
+                },
+                [&issuer, id, left, done](result<store::receipt> written) {
+                    if (!written) return done(written.error());
+                    load(issuer, id, left - 1, done);
+                });
+        });
+}
+
+void write_name(json::writer& w, std::string_view member, const store::principal_name& p) {
+    json::key(w, member);
+    w.StartObject();
+    json::member(w, "iss", p.iss);
+    json::member(w, "sub", p.sub);
+    w.EndObject();
+}
+
+bool discloses(const client_config& client, std::string_view what) {
+    return std::find(client.disclose.begin(), client.disclose.end(), what) != client.disclose.end();
+}
+
+void write_state(json::writer& w, const mission_view& v) {
+    const auto& s = v.mission.state;
+    json::member(w, "state", events::name(s.state));
+    json::key(w, "version");
+    w.Int64(s.version);
+    json::member(w, "log_epoch", v.log_epoch);
+    json::member(w, "expires_at", to_rfc3339(s.expires_at));
+    if (s.suspend_until) json::member(w, "suspend_until", to_rfc3339(*s.suspend_until));
+    if (s.on_expiry) json::member(w, "on_expiry", events::name(*s.on_expiry));
+    json::member(w, "changed_at", to_rfc3339(s.changed_at));
+}
+
+}  // namespace
+
+void load_mission(issuer_service& issuer, std::string mission_id,
+                  std::function<void(result<mission_view>)> done) {
+    load(issuer, std::move(mission_id), tries, std::move(done));
+}
+
+mission_view view_of(const store::rows& rows, store::mission m) {
+    mission_view v;
+    v.in_force = rows.authority(m.state.row, m.state.authority_revision).value_or("[]");
+    v.log_epoch = rows.log_epoch();
+    v.mission = std::move(m);
+    return v;
+}
+
+std::string new_txn(issuer_service& issuer) {
+    return jose::random_id(16, *issuer.common->random);
+}
+
+commit_context context_of(const issuer_service& issuer, const store::rows& rows, std::string txn,
+                          wall_time now) {
+    return {issuer.settings.url, rows.log_epoch(), std::move(txn), now};
+}
+
+std::string entries_for(std::string_view authorization_details, std::string_view audience) {
+    const auto parsed = json::parse(authorization_details);
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartArray();
+    if (parsed && parsed->IsArray())
+        for (const auto& entry : parsed->GetArray())
+            if (json::find_string(entry, "resource") == audience) entry.Accept(w);
+    w.EndArray();
+    return json::text(buffer);
+}
+
+bool sees_whole(const client_config& client, const store::mission& m) {
+    return may_know("", client.missions, keys_of(m));
+}
+
+std::string render_mission(const mission_view& v, const issuer_service& issuer,
+                           const client_config& client,
+                           const std::vector<delivery::acked_version>* streams) {
+    const auto& r = v.mission.record;
+    const bool whole = sees_whole(client, v.mission);
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    json::member(w, "mission_id", r.mission_id);
+    json::member(w, "issuer", issuer.settings.url);
+    write_state(w, v);
+    json::key(w, "agent");
+    w.StartObject();
+    json::member(w, "client_id", r.agent_client_id);
+    if (whole && r.agent_spiffe_id) json::member(w, "spiffe_id", *r.agent_spiffe_id);
+    w.EndObject();
+    if (whole) {
+        json::member(w, "purpose", r.purpose);
+        write_name(w, "approver", r.approver);
+        json::member(w, "approved_at", to_rfc3339(r.approved_at));
+        if (r.evidence) {
+            json::key(w, "evidence");
+            json::raw(w, *r.evidence);
+        }
+    }
+    if (whole || discloses(client, "user")) write_name(w, "subject", r.subject);
+    if (r.tenant && (whole || discloses(client, "tenant"))) json::member(w, "tenant", *r.tenant);
+    if (v.mission.state.reason && (whole || discloses(client, "reason")))
+        json::member(w, "reason", *v.mission.state.reason);
+    json::member(w, "authority_hash", r.authority_hash);
+    json::key(w, "authorization_details");
+    json::raw(w, whole ? v.in_force : entries_for(v.in_force, client.audience));
+    if (whole && streams) {
+        json::key(w, "streams");
+        w.StartArray();
+        for (const auto& s : *streams) {
+            w.StartObject();
+            json::member(w, "stream_id", s.stream_id);
+            json::member(w, "client_id", s.client_id);
+            json::key(w, "acked_version");
+            w.Int64(s.version);
+            w.EndObject();
+        }
+        w.EndArray();
+    }
+    w.EndObject();
+    return json::text(buffer);
+}
+
+}  // namespace mission::transmitter

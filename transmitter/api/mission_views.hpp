@@ -1,0 +1,59 @@
+// A mission as the API shows it: loading it (with what the clock owes written first) and rendering
+// it for one client.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transmitter/api/router.hpp"
+#include "transmitter/delivery/delivery.hpp"
+#include "transmitter/missions/commit.hpp"
+#include "transmitter/service.hpp"
+
+namespace mission::transmitter {
+
+struct mission_view {
+    store::mission mission;
+    std::string in_force;  // authorization_details, JSON array text
+    std::string log_epoch;
+};
+
+// The mission as it stands: one that is past a deadline has its row written first, by a decision
+// like any other, so that no answer shows a state without its version (I12). mission_not_found;
+// errors of the store. `done` runs on a reader thread.
+void load_mission(issuer_service& issuer, std::string mission_id,
+                  std::function<void(result<mission_view>)> done);
+
+// The view of one row, inside a snapshot or a decision.
+mission_view view_of(const store::rows& rows, store::mission m);
+
+// A transaction identifier of a change.
+std::string new_txn(issuer_service& issuer);
+commit_context context_of(const issuer_service& issuer, const store::rows& rows, std::string txn,
+                          wall_time now);
+
+// The entries of a set that name `audience` as their resource, JSON array text.
+std::string entries_for(std::string_view authorization_details, std::string_view audience);
+
+// The mission for `client`, schemas/mission.json. Who knows of it only because its audience is
+// named sees its own entries and what `disclose` allows; who has missions of its own (all, or this
+// tenant or agent) sees the whole record and, when given, who has acknowledged which version.
+std::string render_mission(const mission_view& v, const issuer_service& issuer,
+                           const client_config& client,
+                           const std::vector<delivery::acked_version>* streams = nullptr);
+bool sees_whole(const client_config& client, const store::mission& m);
+
+// Routes (api/missions.cpp, api/create_mission.cpp, api/scope.cpp, api/status.cpp,
+// api/lifecycle.cpp, api/metadata.cpp).
+void add_metadata_routes(router& r, issuer_service& issuer);
+void add_token_routes(router& r, issuer_service& issuer, authenticator& auth);
+void add_mission_routes(router& r, issuer_service& issuer, authenticator& auth, delivery& out);
+void add_create_mission_route(router& r, issuer_service& issuer, authenticator& auth);
+void add_scope_route(router& r, issuer_service& issuer, authenticator& auth);
+void add_status_route(router& r, issuer_service& issuer, authenticator& auth);
+void add_lifecycle_route(router& r, issuer_service& issuer, authenticator& auth);
+
+}  // namespace mission::transmitter

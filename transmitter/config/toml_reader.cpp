@@ -1,0 +1,94 @@
+#include <toml++/toml.h>
+
+#include "base/json.hpp"
+#include "transmitter/config/setting.hpp"
+
+namespace mission::transmitter {
+namespace {
+
+setting convert(const toml::node& node, const std::string& name) {
+    setting out;
+    out.line = static_cast<unsigned>(node.source().begin.line);
+    if (const auto* table = node.as_table()) {
+        out.what = setting::kind::table;
+        for (const auto& [key, value] : *table) {
+            auto child = convert(value, name);
+            // The line of `key = ...`, not of what an array of tables spans.
+            if (const auto at = key.source().begin.line) child.line = static_cast<unsigned>(at);
+            out.members.emplace(std::string(key.str()), std::move(child));
+        }
+    } else if (const auto* array = node.as_array()) {
+        out.what = setting::kind::list;
+        for (const auto& item : *array)
+            out.items.push_back(convert(item, name));
+    } else if (const auto text = node.value_exact<std::string>()) {
+        out.what = setting::kind::text;
+        out.text = *text;
+    } else if (const auto number = node.value_exact<std::int64_t>()) {
+        out.what = setting::kind::integer;
+        out.integer = *number;
+    } else if (const auto decimal = node.value_exact<double>()) {
+        out.what = setting::kind::decimal;
+        out.decimal = *decimal;
+    } else if (const auto yes = node.value_exact<bool>()) {
+        out.what = setting::kind::boolean;
+        out.boolean = *yes;
+    } else {
+        throw error{errc::bad_configuration,
+                    name + ":" + std::to_string(out.line) + ": dates and times are not used here"};
+    }
+    return out;
+}
+
+void write_setting(json::writer& w, const setting& s) {
+    switch (s.what) {
+        case setting::kind::boolean:
+            w.Bool(s.boolean);
+            break;
+        case setting::kind::integer:
+            w.Int64(s.integer);
+            break;
+        case setting::kind::decimal:
+            w.Double(s.decimal);
+            break;
+        case setting::kind::text:
+            json::string(w, s.text);
+            break;
+        case setting::kind::list:
+            w.StartArray();
+            for (const auto& item : s.items)
+                write_setting(w, item);
+            w.EndArray();
+            break;
+        case setting::kind::table:
+            w.StartObject();
+            for (const auto& [key, value] : s.members) {
+                json::key(w, key);
+                write_setting(w, value);
+            }
+            w.EndObject();
+            break;
+    }
+}
+
+}  // namespace
+
+result<setting> parse_toml(std::string_view text, const std::string& name) {
+    try {
+        return convert(toml::parse(text, name), name);
+    } catch (const toml::parse_error& e) {
+        return error{errc::bad_configuration, name + ":" + std::to_string(e.source().begin.line) +
+                                                  ": " + std::string(e.description())};
+    } catch (const error& e) {
+        return e;
+    }
+}
+
+std::string to_json(const setting& s) {
+    json::buffer buffer;
+    json::writer w(buffer);
+    write_setting(w, s);
+    return json::text(buffer);
+}
+
+}  // namespace mission::transmitter

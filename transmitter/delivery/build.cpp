@@ -1,0 +1,136 @@
+#include "transmitter/delivery/build.hpp"
+
+#include <algorithm>
+
+#include "jose/base64url.hpp"
+#include "jose/digest.hpp"
+
+namespace mission::transmitter {
+
+namespace {
+
+// RFC 9396 leaves `resource` to the type; ours has one string, others may list several.
+bool names(const json::value& entry, std::string_view audience) {
+    const json::value* resource = json::find(entry, "resource");
+    if (resource == nullptr) return false;
+    if (resource->IsString()) return json::view(*resource) == audience;
+    if (!resource->IsArray()) return false;
+    return std::any_of(resource->Begin(), resource->End(), [&](const json::value& one) {
+        return one.IsString() && json::view(one) == audience;
+    });
+}
+
+}  // namespace
+
+result<routed_ptr> read_signal(std::shared_ptr<const store::signal> row) {
+    auto change = events::from_record(row->body);
+    if (!change) return error{errc::store_corrupt, "signal body: " + change.error().message()};
+    auto out = std::make_shared<routed_signal>();
+    out->row = std::move(row);
+    out->change = std::move(*change);
+    return routed_ptr(std::move(out));
+}
+
+result<terms_ptr> read_terms(store::stream_epoch epoch, std::string stream_id) {
+    auto visibility = stream_visibility::from_json(epoch.visibility);
+    if (!visibility) return visibility.error();
+    auto out = std::make_shared<stream_terms>();
+    out->epoch = std::move(epoch);
+    out->visibility = std::move(*visibility);
+    out->stream_id = std::move(stream_id);
+    return terms_ptr(std::move(out));
+}
+
+terms_ptr terms_at(const std::vector<terms_ptr>& terms, store::seq_t seq) {
+    const auto after =
+        std::upper_bound(terms.begin(), terms.end(), seq,
+                         [](store::seq_t s, const terms_ptr& t) { return s < t->epoch.from_seq; });
+    return after == terms.begin() ? nullptr : *(after - 1);
+}
+
+jti_maker::jti_maker(std::string_view secret, std::string log_epoch)
+    : key_(jose::view(jose::hmac_sha256(secret, "mission-signals jti"))),
+      log_epoch_(std::move(log_epoch)) {}
+
+std::string jti_maker::operator()(std::string_view stream_id, store::seq_t seq,
+                                  std::string_view event_type) const {
+    // Neither part can contain the separator.
+    std::string text = log_epoch_;
+    text.append("\n").append(stream_id).append("\n").append(std::to_string(seq));
+    text.append("\n").append(event_type);
+    const auto mac = jose::hmac_sha256(key_, text);
+    return jose::base64url_encode(jose::view(mac).substr(0, 18));  // 144 bits
+}
+
+std::string entries_naming(std::string_view authorization_details, std::string_view audience) {
+    auto parsed = json::parse(authorization_details);
+    if (!parsed || !parsed->IsArray()) return "[]";
+    json::buffer out;
+    json::writer w(out);
+    w.StartArray();
+    for (const auto& entry : parsed->GetArray()) {
+        if (names(entry, audience)) entry.Accept(w);
+    }
+    w.EndArray();
+    return json::text(out);
+}
+
+events::mission_change cut_to(const events::mission_change& whole, const stream_terms& terms,
+                              events::form form) {
+    events::mission_change c = whole;
+    const stream_visibility& may = terms.visibility;
+    // Whether the client may know those other missions cannot be read from this signal's row;
+    // only who may know all certainly may.
+    if (may.missions.what != mission_visibility::kind::all) {
+        c.parent.reset();
+        c.successor.reset();
+    }
+    if (!may.user) {
+        c.user_iss.reset();
+        c.user_sub.reset();
+    }
+    if (!may.tenant) c.tenant.reset();
+    if (!may.reason) {
+        c.reason.reset();
+        c.reason_admin.clear();
+        c.reason_user.clear();
+    }
+    const bool tells_authority =
+        form == events::form::ours && events::event_name(whole) == "mission-scope-changed";
+    if (!tells_authority) {
+        c.authorization_details.reset();
+    } else if (c.authorization_details) {
+        c.authorization_details = entries_naming(*c.authorization_details, terms.epoch.aud);
+    }
+    return c;
+}
+
+events::set_claims build_set(const routed_signal& signal, const stream_terms& terms,
+                             events::form form, std::string_view type, std::string jti) {
+    const events::mission_change told = cut_to(signal.change, terms, form);
+    events::set_claims out;
+    out.iss = terms.epoch.iss;
+    out.aud = terms.epoch.aud;
+    out.iat = to_numeric_date(signal.row->committed_at);
+    out.jti = std::move(jti);
+    out.txn = signal.row->txn;
+    out.sub_id = events::event_subject(told, form);
+    out.type = type;
+    out.event = events::event_body(told, form);
+    return out;
+}
+
+events::set_claims build_stream_set(const stream_terms& terms, std::string_view type,
+                                    std::string event, std::string jti, wall_time at) {
+    events::set_claims out;
+    out.iss = terms.epoch.iss;
+    out.aud = terms.epoch.aud;
+    out.iat = to_numeric_date(at);
+    out.jti = std::move(jti);
+    out.sub_id = events::stream_subject(terms.stream_id);
+    out.type = type;
+    out.event = std::move(event);
+    return out;
+}
+
+}  // namespace mission::transmitter

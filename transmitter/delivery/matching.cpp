@@ -1,0 +1,39 @@
+#include "transmitter/delivery/matching.hpp"
+
+#include <algorithm>
+
+#include "transmitter/missions/visibility.hpp"
+
+namespace mission::transmitter {
+
+match match_signal(const routed_signal& signal, const stream_terms& terms, bool subject_of_interest,
+                   std::string_view event_type_base) {
+    match out;
+    if (!subject_of_interest) return out;
+    // Whatever default_subjects says, nobody is sent what it may not know (wire.md section 3).
+    if (!may_know(terms.epoch.aud, terms.visibility.missions, signal.row->keys)) return out;
+
+    const auto& delivered = terms.epoch.events_delivered;
+    const auto wants = [&](std::string_view type) {
+        return std::find(delivered.begin(), delivered.end(), type) != delivered.end();
+    };
+    std::string ours = events::event_type(signal.change, events::form::ours, event_type_base);
+    if (wants(ours)) out.forms.push_back({events::form::ours, std::move(ours)});
+
+    if (wants(events::lifecycle_change_type)) {
+        // In this form nothing but the member `authority_changed` tells such a change, and a stream
+        // that has not declared to understand it would take the SET for news of no consequence.
+        const bool tells_nothing_else =
+            signal.change.authority_changed &&
+            events::event_name(signal.change) == "mission-scope-changed";
+        if (!tells_nothing_else || terms.visibility.authority_changed) {
+            out.forms.push_back(
+                {events::form::lifecycle_change, std::string(events::lifecycle_change_type)});
+        } else if (out.forms.empty()) {
+            out.withheld = true;
+        }
+    }
+    return out;
+}
+
+}  // namespace mission::transmitter

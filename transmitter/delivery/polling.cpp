@@ -1,0 +1,194 @@
+// Poll (RFC 8936), with true long polling: a poll that waits is answered at the commit.
+#include <algorithm>
+
+#include "transmitter/api/router.hpp"
+#include "transmitter/delivery/issuer_delivery.hpp"
+
+namespace mission::transmitter {
+
+namespace {
+
+// SETs that one worker signs in a row; a large answer is spread over all of them.
+constexpr std::size_t sign_chunk = 32;
+
+// An answer stays below what a careful receiver reads at once (limits::json_bytes); one SET is
+// always in it.
+constexpr std::size_t poll_answer_bytes = 768 << 10;
+
+}  // namespace
+
+net::http_response poll_answer_json(const std::vector<std::pair<std::string, std::string>>& sets,
+                                    bool more_available) {
+    json::buffer out;
+    json::writer w(out);
+    w.StartObject();
+    json::key(w, "sets");
+    w.StartObject();
+    for (const auto& [jti, token] : sets)
+        json::member(w, jti, token);
+    w.EndObject();
+    if (more_available) {
+        json::key(w, "moreAvailable");
+        w.Bool(true);
+    }
+    w.EndObject();
+    return json_answer(200, json::text(out));
+}
+
+void issuer_delivery::poll(store::stream_row row, delivery::poll_request request,
+                           net::responder respond) {
+    strand_->post([self = shared_from_this(), row, request = std::move(request),
+                   respond = std::move(respond)]() mutable {
+        if (self->stopped_) return respond(poll_answer_json({}, false));
+        const stream_ptr s = self->find(row);
+        if (!s) return respond(error_answer({errc::stream_not_found}));
+        self->on_poll(s, std::move(request), std::move(respond));
+    });
+}
+
+void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request request,
+                              net::responder respond) {
+    const instant at = now();
+    ++count_.polled;
+    // RFC 8936 section 2.4: acks and errors count whatever the answer will be.
+    count_.acked += apply_acks(s->state, request.acks, at);
+    std::vector<set_error_report> errors;
+    for (auto& e : request.set_errs) {
+        ++count_.set_errors;
+        log(level::warning, "receiver reports a SET",
+            {{"stream", s->config.stream_id}, {"jti", e.jti}, {"reason", e.err}});
+        errors.push_back({std::move(e.jti), std::move(e.err), std::move(e.description)});
+    }
+    apply_set_errors(s->state, errors, at, random());
+    const bool enabled = s->config.status == store::stream_status::enabled && s->newest();
+    if (enabled && s->wants_heartbeat && sample_ && request.max_events > 0) {
+        s->wants_heartbeat = false;
+        make_heartbeat(s->state, *sample_, s->config.continuity, issuer_.common->log_epoch, at.wall,
+                       random());
+        ++count_.heartbeats;
+        heartbeats_.set(s->config.row, at.steady + settings().ssf.heartbeat);
+    }
+    const bool may_wait = enabled && !request.return_immediately && request.max_events > 0;
+    const auto wait =
+        std::min<std::chrono::milliseconds>(limits::poll_wait, request.until - at.wall);
+    if (enabled && serve(s, request.max_events, respond)) {
+        // answered
+    } else if (!may_wait || wait <= std::chrono::milliseconds{0}) {
+        respond(poll_answer_json({}, false));
+    } else {
+        waiting_poll p;
+        p.id = next_poll_id_++;
+        p.max_events = request.max_events;
+        p.respond = std::move(respond);
+        p.deadline =
+            after(wait, [weak = std::weak_ptr<live_stream>(s), id = p.id](issuer_delivery& d) {
+                if (const auto stream = weak.lock()) d.end_poll(stream, id);
+            });
+        s->polls.push_back(std::move(p));
+        if (s->polls.size() > waiting_polls) {
+            s->polls.front().respond(poll_answer_json({}, false));
+            s->polls.pop_front();
+        }
+    }
+    pump(s);
+}
+
+void issuer_delivery::end_poll(const stream_ptr& s, std::uint64_t id) {
+    const auto it = std::find_if(s->polls.begin(), s->polls.end(),
+                                 [&](const waiting_poll& p) { return p.id == id; });
+    if (it == s->polls.end()) return;
+    const net::responder respond = std::move(it->respond);
+    s->polls.erase(it);
+    respond(poll_answer_json({}, false));
+}
+
+// True when the poll is answered (or will be, from the workers).
+bool issuer_delivery::serve(const stream_ptr& s, std::size_t max_events,
+                            const net::responder& respond) {
+    const instant at = now();
+    auto selection = select_for_poll(s->state, max_events, s->newest(),
+                                     s->state.unsettled.scanned() < head_, at.steady);
+    if (selection.sets.empty()) {
+        arm_poll(s, selection.next);
+        return false;
+    }
+    answer_poll(s, std::move(selection.sets), selection.more_available, respond);
+    return true;
+}
+
+void issuer_delivery::serve_waiting(const stream_ptr& s) {
+    // The newest first: an older one may belong to a connection that died silently.
+    while (!s->polls.empty()) {
+        if (s->polls.back().respond.gone()) {
+            s->polls.pop_back();
+            continue;
+        }
+        if (!serve(s, s->polls.back().max_events, s->polls.back().respond)) return;
+        s->polls.pop_back();
+    }
+}
+
+void issuer_delivery::arm_poll(const stream_ptr& s, std::optional<steady_time> at) {
+    s->wake.reset();
+    if (!at) return;
+    const auto delay = std::chrono::ceil<std::chrono::milliseconds>(*at - now().steady);
+    s->wake = after(delay, [weak = std::weak_ptr<live_stream>(s)](issuer_delivery& d) {
+        if (const auto stream = weak.lock()) d.pump(stream);
+    });
+}
+
+void issuer_delivery::answer_poll(const stream_ptr& s, std::vector<outgoing_set> sets, bool more,
+                                  const net::responder& respond) {
+    // Shared by the workers that sign; the last one to finish answers.
+    struct job {
+        std::vector<outgoing_set> sets;
+        std::vector<std::pair<std::string, std::string>> tokens;
+        std::atomic<std::size_t> left{0};
+        std::atomic<bool> failed{false};
+    };
+    auto work = std::make_shared<job>();
+    work->sets = std::move(sets);
+    work->tokens.resize(work->sets.size());
+    const std::size_t chunks = (work->sets.size() + sign_chunk - 1) / sign_chunk;
+    work->left = chunks;
+    for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
+        issuer_.common->runtime->post_work(
+            [self = shared_from_this(), s, work, more, respond, chunk] {
+                const std::size_t end = std::min((chunk + 1) * sign_chunk, work->sets.size());
+                for (std::size_t i = chunk * sign_chunk; i < end; ++i) {
+                    auto token = self->sign(work->sets[i]);
+                    if (!token) {
+                        log(level::error, "cannot sign a SET",
+                            {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
+                        work->failed = true;
+                        continue;
+                    }
+                    work->tokens[i] = {work->sets[i].jti, std::move(*token)};
+                }
+                if (--work->left > 0) return;
+                std::size_t bytes = 0, kept = 0;
+                for (const auto& [jti, token] : work->tokens) {
+                    bytes += jti.size() + token.size();
+                    if (kept > 0 && bytes > poll_answer_bytes) break;
+                    ++kept;
+                }
+                if (work->failed || respond.gone()) kept = 0;
+                const bool cut = kept < work->tokens.size();
+                work->tokens.resize(kept);
+                auto answer = work->failed ? error_answer({errc::unavailable})
+                                           : poll_answer_json(work->tokens, more || cut);
+                if (!cut) return respond(std::move(answer));
+                // Nobody gets the rest: the next poll need not wait for the redelivery delay. Put
+                // back before the answer goes, or that poll would find what follows it first.
+                self->strand_->post([self, s, work, kept, respond, answer = std::move(answer)] {
+                    for (std::size_t n = kept; n < work->sets.size(); ++n) {
+                        not_sent(s->state, work->sets[n].jti);
+                    }
+                    respond(answer);
+                    if (!self->stopped_) self->pump(s);
+                });
+            });
+    }
+}
+
+}  // namespace mission::transmitter

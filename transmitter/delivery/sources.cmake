@@ -1,0 +1,24 @@
+# The delivery half of mission_transmitter, included by transmitter/CMakeLists.txt.
+set(MISSION_DELIVERY_SOURCES
+    streams/config.cpp
+    streams/visibility.cpp
+    delivery/backoff.cpp
+    delivery/build.cpp
+    delivery/classify.cpp
+    delivery/cursor.cpp
+    delivery/heartbeat.cpp
+    delivery/hold.cpp
+    delivery/matching.cpp
+    delivery/outcome.cpp
+    delivery/poll_select.cpp
+    delivery/push_machine.cpp
+    delivery/window.cpp
+    delivery/delivery.cpp
+    delivery/issuer_delivery.cpp
+    delivery/persist.cpp
+    delivery/polling.cpp
+    delivery/pushing.cpp
+    api/admin_streams.cpp
+    api/poll.cpp
+    api/streams.cpp
+    api/verify.cpp)
