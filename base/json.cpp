@@ -1,6 +1,7 @@
 #include "base/json.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -223,12 +224,16 @@ result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t
     if (text.size() > max_bytes)
         return error{errc::too_large,
                      "JSON text of more than " + std::to_string(max_bytes) + " bytes"};
-    document doc;
-    // Read in place, in a copy that belongs to the document as its values do.
+    // The reader unescapes in place, in a copy that is given up afterwards: the document has strings
+    // of its own, or a value copied from it into another document would end with it.
+    std::array<char, 4096> near;
+    std::string far;
     const std::size_t room = text.size() + detail::reader_padding;
-    char* copy = static_cast<char*>(doc.GetAllocator().Malloc(room));
+    if (room > near.size()) far.resize(room);
+    char* copy = room > near.size() ? far.data() : near.data();
     if (!text.empty()) std::memcpy(copy, text.data(), text.size());
     std::memset(copy + text.size(), 0, detail::reader_padding);
+    document doc;
     detail::reader reader(copy, text.size(), max_depth);
     bool read = false;
     auto generate = [&](document& handler) { return read = reader(handler); };

@@ -113,18 +113,21 @@ std::optional<error> read_claims(received_set& out) {
     return std::nullopt;
 }
 
+result<received_set> received(json::document claims) {
+    result<received_set> out(boost::system::in_place_value, std::string(),
+                             std::vector<std::string>(), 0, std::string(), std::nullopt,
+                             std::nullopt, std::string(), std::move(claims), nullptr);
+    if (auto e = read_claims(*out)) out = std::move(*e);
+    return out;
+}
+
 }  // namespace
 
 result<received_set> decode(std::string_view payload) {
     auto doc = json::parse(payload, limits::token_bytes);
-    if (!doc) {
-        if (doc.error() == errc::duplicate_member) return doc.error();
-        return error{errc::malformed_token, "the claims are not JSON: " + doc.error().detail};
-    }
-    result<received_set> out(
-        received_set{{}, {}, 0, {}, std::nullopt, std::nullopt, {}, std::move(*doc), nullptr});
-    if (auto e = read_claims(*out)) out = std::move(*e);
-    return out;
+    if (doc) return received(std::move(*doc));
+    if (doc.error() == errc::duplicate_member) return doc.error();
+    return error{errc::malformed_token, "the claims are not JSON: " + doc.error().detail};
 }
 
 std::string to_json(const verification& v) {

@@ -125,6 +125,10 @@ void base64url_append(std::string_view bytes, std::string& out) {
     encode_into(bytes, out.data() + at);
 }
 
+bool base64url_decode_into(std::string_view text, std::string& out) {
+    return decode(text, url_values, out);
+}
+
 result<std::string> base64url_decode(std::string_view text) {
     std::string out;
     if (!decode(text, url_values, out)) return error{errc::malformed_token, "not base64url"};

@@ -65,15 +65,46 @@ struct remembered {
     header fields;
 };
 
-result<header> header_of(std::string_view encoded) {
+std::optional<error> fill_header(std::string_view encoded, compact& out) {
     thread_local remembered last;
-    if (encoded == last.encoded) return last.fields;
-    auto read = read_header(encoded);
-    if (read && encoded.size() <= remembered_header_bytes) {
-        last.encoded = encoded;
-        last.fields = *read;
+    const auto copy = [&](const header& h) {
+        out.alg = h.alg;
+        out.kid = h.kid;
+        out.typ = h.typ;
+        out.jwk = h.jwk;
+    };
+    if (encoded == last.encoded) {
+        copy(last.fields);
+        return std::nullopt;
     }
-    return read;
+    auto read = read_header(encoded);
+    if (!read) return read.error();
+    copy(*read);
+    if (encoded.size() <= remembered_header_bytes) {
+        last.encoded = encoded;
+        last.fields = std::move(*read);
+    }
+    return std::nullopt;
+}
+
+// Fills `out` where it will stay.
+std::optional<error> parse_into(std::string_view token, compact& out) {
+    if (token.size() > limits::token_bytes) return error{errc::too_large, "the token is too long"};
+    const std::size_t first = token.find('.');
+    const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
+    if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
+        return malformed("a compact token has three parts");
+    const std::string_view head = token.substr(0, first);
+    const std::string_view body = token.substr(first + 1, second - first - 1);
+    const std::string_view mark = token.substr(second + 1);
+    if (head.empty() || body.empty() || mark.empty()) return malformed("a part is empty");
+
+    if (auto e = fill_header(head, out)) return e;
+    if (!base64url_decode_into(body, out.payload)) return malformed("the payload is not base64url");
+    if (!base64url_decode_into(mark, out.signature))
+        return malformed("the signature is not base64url");
+    out.signing_input = token.substr(0, second);
+    return std::nullopt;
 }
 
 std::string encoded_header(const private_key& key, std::string_view typ,
@@ -112,31 +143,8 @@ result<std::string> assemble(const private_key& key, std::string_view header_and
 }  // namespace
 
 result<compact> parse_compact(std::string_view token) {
-    if (token.size() > limits::token_bytes) return error{errc::too_large, "the token is too long"};
-    const std::size_t first = token.find('.');
-    const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
-    if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
-        return malformed("a compact token has three parts");
-    const std::string_view head = token.substr(0, first);
-    const std::string_view body = token.substr(first + 1, second - first - 1);
-    const std::string_view mark = token.substr(second + 1);
-    if (head.empty() || body.empty() || mark.empty()) return malformed("a part is empty");
-
-    auto fields = header_of(head);
-    if (!fields) return fields.error();
-    auto payload = base64url_decode(body);
-    if (!payload) return malformed("the payload is not base64url");
-    auto signature = base64url_decode(mark);
-    if (!signature) return malformed("the signature is not base64url");
-
-    compact out;
-    out.alg = std::move(fields->alg);
-    out.kid = std::move(fields->kid);
-    out.typ = std::move(fields->typ);
-    out.jwk = std::move(fields->jwk);
-    out.signing_input = token.substr(0, second);
-    out.payload = std::move(*payload);
-    out.signature = std::move(*signature);
+    result<compact> out(boost::system::in_place_value);
+    if (auto e = parse_into(token, *out)) out = std::move(*e);
     return out;
 }
 

@@ -120,3 +120,18 @@ TEST_CASE("nothing is accepted that RapidJSON refuses, and what both accept is t
         CHECK_MESSAGE(json::write(*ours) == json::write(theirs), text);
     }
 }
+
+TEST_CASE("a value copied into another document outlives the one it was read into") {
+    json::document kept;
+    kept.SetArray();
+    const std::string longer(300, 'v');
+    for (int i = 0; i < 20; ++i) {
+        const auto read =
+            json::parse("{\"a name that is not short\":\"" + longer + std::to_string(i) + "\"}");
+        kept.PushBack(json::value(*read, kept.GetAllocator()), kept.GetAllocator());
+    }
+    for (int i = 0; i < 20; ++i) {
+        const auto& one = kept[static_cast<unsigned>(i)];
+        CHECK(json::find_string(one, "a name that is not short") == longer + std::to_string(i));
+    }
+}
