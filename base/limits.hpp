@@ -65,6 +65,19 @@ inline constexpr auto retry_after_max = 5min;
 inline constexpr auto backoff_first = 200ms;
 inline constexpr auto backoff_max = 60s;
 inline constexpr unsigned dead_letter_tries = 5;
+// Long polls that may wait on one stream; one more answers the oldest.
+inline constexpr std::size_t waiting_polls = 4;
+// An answer stays below what a careful receiver reads at once (json_bytes); one SET is always in it.
+inline constexpr std::size_t poll_answer_bytes = 768u << 10;
+// Signals read from the log at a time for a stream that is behind.
+inline constexpr std::size_t load_page = 512;
+// Signals behind the smallest cursor that stay for operators' questions ("who has heard?").
+inline constexpr std::int64_t kept_behind_cursors = 10'000;
+// SETs that one worker signs in a row; a large answer is spread over all of them.
+inline constexpr std::size_t sign_chunk = 32;
+// What is settled is written together, at the latest after this.
+inline constexpr auto flush_delay = 20ms;
+inline constexpr auto flush_retry = 250ms;
 
 // The writer (design section 4).
 inline constexpr std::size_t batch_decisions = 1024;
@@ -74,6 +87,9 @@ inline constexpr std::size_t queued_decisions = 65'536;
 inline constexpr auto access_token_lifetime = 3600s;
 inline constexpr auto assertion_lifetime_max = 5min;
 inline constexpr auto clock_skew = 30s;
+inline constexpr std::size_t access_token_bytes = 8u << 10;
+inline constexpr std::size_t assertion_bytes = 16u << 10;
+inline constexpr std::size_t assertion_jti_bytes = 255;
 inline constexpr std::size_t token_verdicts = 100'000;
 
 // Receiver. wire.md section 5.

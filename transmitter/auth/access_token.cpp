@@ -5,12 +5,6 @@
 #include "jose/digest.hpp"
 
 namespace mission::transmitter {
-namespace {
-
-constexpr std::size_t max_token_bytes = 8u << 10;
-
-}  // namespace
-
 token_sealer::token_sealer(std::string_view secrets_key, std::string_view issuer)
     : key_(jose::view(jose::hmac_sha256(secrets_key, "mission-signals access token"))),
       context_("access_token " + std::string(issuer)) {}
@@ -28,7 +22,7 @@ std::string token_sealer::seal(const token_content& content, random_source& rand
 }
 
 result<token_content> token_sealer::open(std::string_view token, wall_time now) const {
-    if (token.size() > max_token_bytes) return error{errc::malformed_token};
+    if (token.size() > limits::access_token_bytes) return error{errc::malformed_token};
     const auto sealed = jose::base64url_decode(token);
     if (!sealed) return error{errc::malformed_token};
     const auto plain = jose::open_sealed(key_, context_, *sealed);

@@ -13,8 +13,6 @@
 namespace mission::transmitter {
 namespace {
 
-constexpr std::size_t max_assertion_bytes = 16u << 10;
-constexpr std::size_t max_jti_bytes = 255;
 constexpr std::string_view newer_typ = "client-authentication+jwt";
 // NumericDates beyond the year 9999 would overflow arithmetic and mean nothing.
 constexpr std::int64_t max_numeric_date = 253'402'300'799;
@@ -95,7 +93,7 @@ bool signed_by(std::string_view assertion, const jose::compact& token, jose::alg
 result<const client_config*> verify_client_assertion(std::string_view assertion,
                                                      const assertion_rules& rules,
                                                      jti_guard& replays) {
-    if (assertion.size() > max_assertion_bytes) return error{errc::too_large};
+    if (assertion.size() > limits::assertion_bytes) return error{errc::too_large};
     const auto token = jose::parse_compact(assertion);
     if (!token) return token.error();
     const auto a = jose::parse_alg(token->alg);
@@ -116,7 +114,8 @@ result<const client_config*> verify_client_assertion(std::string_view assertion,
     const auto when = check_times(*claims, rules.now);
     if (!when) return when.error();
     const auto jti = json::find_string(*claims, "jti");
-    if (!jti || jti->empty() || jti->size() > max_jti_bytes) return error{errc::bad_claims, "jti"};
+    if (!jti || jti->empty() || jti->size() > limits::assertion_jti_bytes)
+        return error{errc::bad_claims, "jti"};
     if (!signed_by(assertion, *token, *a, client->jwks)) return error{errc::bad_signature};
     // Last: only what was signed by the client may fill the memory of jtis.
     if (auto fresh = replays.accept(*iss, *jti, when->issued, when->expires, rules.now); !fresh)

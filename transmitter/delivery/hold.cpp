@@ -34,7 +34,7 @@ bool overrun(delivery_state& s, store::seq_t limit) {
 }
 
 store::seq_t trim_limit(store::seq_t head, const std::vector<store::seq_t>& positions) noexcept {
-    store::seq_t limit = head - kept_behind_cursors;
+    store::seq_t limit = head - limits::kept_behind_cursors;
     for (const auto p : positions)
         limit = std::min(limit, p);
     return std::max(limit, store::seq_t{0});

@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "transmitter/delivery/outcome.hpp"
 
 namespace mission::transmitter {
-
-// Signals behind the smallest cursor that stay for operators' questions ("who has heard?").
-inline constexpr std::int64_t kept_behind_cursors = 10'000;
 
 // Up to here no stream has a right to signals any more: more than `hold_signals` lie behind the
 // head, or they are older than `hold_days` (`last_too_old`, 0 when none is).

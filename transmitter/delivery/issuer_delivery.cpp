@@ -314,20 +314,22 @@ void issuer_delivery::load_if_behind(const stream_ptr& s) {
     s->loading = true;
     const store::seq_t from = w.scanned(), until = head_;
     auto page = std::make_shared<std::vector<store::signal>>();
-    db().read([page, from,
-               until](const store::rows& rows) { *page = rows.signals(from, until, load_page); },
-              [self = shared_from_this(), s, page, from, until](const result<void>& read) {
-                  if (!read) page->clear();
-                  const bool ok = read.has_value();
-                  self->on_strand([s, page, from, until, ok](issuer_delivery& d) {
-                      if (!ok) {
-                          // Asked again at the next commit or tick.
-                          s->loading = false;
-                          return;
-                      }
-                      d.on_loaded(s, from, until, std::move(*page));
-                  });
-              });
+    db().read(
+        [page, from, until](const store::rows& rows) {
+            *page = rows.signals(from, until, limits::load_page);
+        },
+        [self = shared_from_this(), s, page, from, until](const result<void>& read) {
+            if (!read) page->clear();
+            const bool ok = read.has_value();
+            self->on_strand([s, page, from, until, ok](issuer_delivery& d) {
+                if (!ok) {
+                    // Asked again at the next commit or tick.
+                    s->loading = false;
+                    return;
+                }
+                d.on_loaded(s, from, until, std::move(*page));
+            });
+        });
 }
 
 void issuer_delivery::on_loaded(const stream_ptr& s, store::seq_t after, store::seq_t until,
@@ -335,7 +337,7 @@ void issuer_delivery::on_loaded(const stream_ptr& s, store::seq_t after, store::
     s->loading = false;
     window& w = s->state.unsettled;
     if (w.scanned() != after) return;  // the hold limit has passed it meanwhile
-    const bool whole = signals.size() < load_page;
+    const bool whole = signals.size() < limits::load_page;
     const auto batch = std::make_shared<const std::vector<store::signal>>(std::move(signals));
     for (const auto& row : *batch) {
         if (w.full()) break;

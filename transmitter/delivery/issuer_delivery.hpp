@@ -32,14 +32,6 @@
 
 namespace mission::transmitter {
 
-// Long polls that may wait on one stream; one more answers the oldest.
-inline constexpr std::size_t waiting_polls = 4;
-// Signals read from the log at a time for a stream that is behind.
-inline constexpr std::size_t load_page = 512;
-// What is settled is written together, at the latest after this.
-inline constexpr auto flush_delay = std::chrono::milliseconds{20};
-inline constexpr auto flush_retry = std::chrono::milliseconds{250};
-
 // RFC 8936 section 2.3: jti -> SET.
 net::http_response poll_answer_json(const std::vector<std::pair<std::string, std::string>>& sets,
                                     bool more_available);

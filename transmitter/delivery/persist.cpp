@@ -12,7 +12,7 @@ namespace mission::transmitter {
 
 void issuer_delivery::mark_dirty(const live_stream& s) {
     dirty_[s.config.row] = true;
-    if (!flushing_ && !flush_timer_) arm_flush(flush_delay);
+    if (!flushing_ && !flush_timer_) arm_flush(limits::flush_delay);
 }
 
 void issuer_delivery::arm_flush(std::chrono::milliseconds delay) {
@@ -143,7 +143,7 @@ void issuer_delivery::on_flushed(std::vector<flush_item> items, const result<voi
     if (!outcome) {
         log(level::warning, "cursors not written", {{"reason", outcome.error().message()}});
     }
-    if (!flush_timer_) arm_flush(outcome ? flush_delay : flush_retry);
+    if (!flush_timer_) arm_flush(outcome ? limits::flush_delay : limits::flush_retry);
 }
 
 // Looks for what the hold limits say about the log, on a reader thread.

@@ -6,17 +6,6 @@
 
 namespace mission::transmitter {
 
-namespace {
-
-// SETs that one worker signs in a row; a large answer is spread over all of them.
-constexpr std::size_t sign_chunk = 32;
-
-// An answer stays below what a careful receiver reads at once (limits::json_bytes); one SET is
-// always in it.
-constexpr std::size_t poll_answer_bytes = 768 << 10;
-
-}  // namespace
-
 net::http_response poll_answer_json(const std::vector<std::pair<std::string, std::string>>& sets,
                                     bool more_available) {
     json::buffer out;
@@ -85,7 +74,7 @@ void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request reques
                 if (const auto stream = weak.lock()) d.end_poll(stream, id);
             });
         s->polls.push_back(std::move(p));
-        if (s->polls.size() > waiting_polls) {
+        if (s->polls.size() > limits::waiting_polls) {
             s->polls.front().respond(poll_answer_json({}, false));
             s->polls.pop_front();
         }
@@ -149,45 +138,45 @@ void issuer_delivery::answer_poll(const stream_ptr& s, std::vector<outgoing_set>
     auto work = std::make_shared<job>();
     work->sets = std::move(sets);
     work->tokens.resize(work->sets.size());
-    const std::size_t chunks = (work->sets.size() + sign_chunk - 1) / sign_chunk;
+    const std::size_t chunks = (work->sets.size() + limits::sign_chunk - 1) / limits::sign_chunk;
     work->left = chunks;
     for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
-        issuer_.common->runtime->post_work(
-            [self = shared_from_this(), s, work, more, respond, chunk] {
-                const std::size_t end = std::min((chunk + 1) * sign_chunk, work->sets.size());
-                for (std::size_t i = chunk * sign_chunk; i < end; ++i) {
-                    auto token = self->sign(work->sets[i]);
-                    if (!token) {
-                        log(level::error, "cannot sign a SET",
-                            {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
-                        work->failed = true;
-                        continue;
-                    }
-                    work->tokens[i] = {work->sets[i].jti, std::move(*token)};
+        issuer_.common->runtime->post_work([self = shared_from_this(), s, work, more, respond,
+                                            chunk] {
+            const std::size_t end = std::min((chunk + 1) * limits::sign_chunk, work->sets.size());
+            for (std::size_t i = chunk * limits::sign_chunk; i < end; ++i) {
+                auto token = self->sign(work->sets[i]);
+                if (!token) {
+                    log(level::error, "cannot sign a SET",
+                        {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
+                    work->failed = true;
+                    continue;
                 }
-                if (--work->left > 0) return;
-                std::size_t bytes = 0, kept = 0;
-                for (const auto& [jti, token] : work->tokens) {
-                    bytes += jti.size() + token.size();
-                    if (kept > 0 && bytes > poll_answer_bytes) break;
-                    ++kept;
+                work->tokens[i] = {work->sets[i].jti, std::move(*token)};
+            }
+            if (--work->left > 0) return;
+            std::size_t bytes = 0, kept = 0;
+            for (const auto& [jti, token] : work->tokens) {
+                bytes += jti.size() + token.size();
+                if (kept > 0 && bytes > limits::poll_answer_bytes) break;
+                ++kept;
+            }
+            if (work->failed || respond.gone()) kept = 0;
+            const bool cut = kept < work->tokens.size();
+            work->tokens.resize(kept);
+            auto answer = work->failed ? error_answer({errc::unavailable})
+                                       : poll_answer_json(work->tokens, more || cut);
+            if (!cut) return respond(std::move(answer));
+            // Nobody gets the rest: the next poll need not wait for the redelivery delay. Put
+            // back before the answer goes, or that poll would find what follows it first.
+            self->strand_->post([self, s, work, kept, respond, answer = std::move(answer)] {
+                for (std::size_t n = kept; n < work->sets.size(); ++n) {
+                    not_sent(s->state, work->sets[n].jti);
                 }
-                if (work->failed || respond.gone()) kept = 0;
-                const bool cut = kept < work->tokens.size();
-                work->tokens.resize(kept);
-                auto answer = work->failed ? error_answer({errc::unavailable})
-                                           : poll_answer_json(work->tokens, more || cut);
-                if (!cut) return respond(std::move(answer));
-                // Nobody gets the rest: the next poll need not wait for the redelivery delay. Put
-                // back before the answer goes, or that poll would find what follows it first.
-                self->strand_->post([self, s, work, kept, respond, answer = std::move(answer)] {
-                    for (std::size_t n = kept; n < work->sets.size(); ++n) {
-                        not_sent(s->state, work->sets[n].jti);
-                    }
-                    respond(answer);
-                    if (!self->stopped_) self->pump(s);
-                });
+                respond(answer);
+                if (!self->stopped_) self->pump(s);
             });
+        });
     }
 }
 

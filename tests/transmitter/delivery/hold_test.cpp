@@ -45,7 +45,7 @@ TEST_CASE("a stream within its hold loses nothing") {
 
 TEST_CASE("the log is cut behind the smallest cursor, and some history stays") {
     CHECK(trim_limit(50'000, {45'000, 20'000}) == 20'000);
-    CHECK(trim_limit(50'000, {50'000}) == 50'000 - kept_behind_cursors);
+    CHECK(trim_limit(50'000, {50'000}) == 50'000 - limits::kept_behind_cursors);
     CHECK(trim_limit(50, {50}) == 0);
-    CHECK(trim_limit(50'000, {}) == 50'000 - kept_behind_cursors);
+    CHECK(trim_limit(50'000, {}) == 50'000 - limits::kept_behind_cursors);
 }
