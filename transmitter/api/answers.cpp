@@ -3,6 +3,8 @@
 
 #include "transmitter/api/router.hpp"
 
+#include "schemas/schemas.hpp"
+
 // The one mapping from errors to HTTP. Input errors repeat what is wrong with the input; everything
 // else says a fixed sentence, so that nothing of other clients or of the machine gets out.
 
@@ -163,6 +165,13 @@ result<json::document> json_body(const net::http_request& request) {
         if (media != "application/json") return error{errc::unsupported_media_type};
     }
     return json::parse(request.body);
+}
+
+result<json::document> checked_body(const net::http_request& request, std::string_view schema) {
+    auto body = json_body(request);
+    if (!body) return body;
+    if (auto valid = schemas::validate(schema, *body); !valid) return valid.error();
+    return body;
 }
 
 result<std::vector<std::pair<std::string, std::string>>> query_of(

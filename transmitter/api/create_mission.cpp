@@ -1,6 +1,5 @@
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
-#include "schemas/schemas.hpp"
 #include "transmitter/api/mission_views.hpp"
 #include "transmitter/missions/approval.hpp"
 
@@ -75,9 +74,8 @@ result<store::changes> decide(const issuer_service& issuer, const client_config&
 
 result<create_request> read_request(issuer_service& issuer, const client_config& client,
                                     const net::http_request& http) {
-    const auto body = json_body(http);
+    const auto body = checked_body(http, "mission-create");
     if (!body) return body.error();
-    if (auto valid = schemas::validate("mission-create", *body); !valid) return valid.error();
     create_request request;
     request.client_id = client.id;
     if (http.fields.count("idempotency-key") > 0) {

@@ -60,7 +60,7 @@ void add_poll_route(router& r, authenticator& auth, delivery& out) {
               if (!who) return respond(error_answer(who.error()));
               delivery::poll_request asked;
               if (!request.body.empty()) {
-                  const auto body = json_body(request);
+                  const auto body = checked_body(request, "poll-request");
                   if (!body) return respond(error_answer(body.error()));
                   auto parsed = parse_poll(*body);
                   if (!parsed) return respond(error_answer(parsed.error()));

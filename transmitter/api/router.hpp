@@ -51,6 +51,8 @@ int http_status(errc code) noexcept;
 
 // Body of a JSON endpoint: Content-Type absent or application/json (415 otherwise), strict parse.
 result<json::document> json_body(const net::http_request& request);
+// The same, and checked against the schema of that name (schemas/schemas.hpp): 400 with the place.
+result<json::document> checked_body(const net::http_request& request, std::string_view schema);
 // Query parameters; a name given twice, access_token: invalid_request.
 result<std::vector<std::pair<std::string, std::string>>> query_of(const net::http_request& request);
 

@@ -1,4 +1,3 @@
-#include "schemas/schemas.hpp"
 #include "transmitter/api/mission_views.hpp"
 #include "transmitter/missions/approval.hpp"
 #include "transmitter/missions/visibility.hpp"
@@ -55,9 +54,8 @@ result<store::changes> decide(const issuer_service& issuer, const client_config&
 
 result<narrowing> read_request(issuer_service& issuer, const net::http_request& http,
                                std::string mission_id) {
-    auto body = json_body(http);
+    auto body = checked_body(http, "mission-scope");
     if (!body) return body.error();
-    if (auto valid = schemas::validate("mission-scope", *body); !valid) return valid.error();
     if (!events::valid_mission_id(mission_id))
         return error{errc::invalid_request, "mission_id: not a mission id"};
     narrowing out;

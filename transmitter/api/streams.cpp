@@ -26,8 +26,8 @@ void create_stream(issuer_service& issuer, delivery& out, const principal& who,
     // SSF 1.0 lets every member out: no body asks for a poll stream without events.
     json::document nothing;
     nothing.SetObject();
-    auto body =
-        request.body.empty() ? result<json::document>(std::move(nothing)) : json_body(request);
+    auto body = request.body.empty() ? result<json::document>(std::move(nothing))
+                                     : checked_body(request, "stream-create");
     if (!body) return respond(error_answer(body.error()));
     const auto wanted = parse_create(*body, egress);
     if (!wanted) return respond(error_answer(wanted.error()));

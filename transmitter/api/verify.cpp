@@ -37,7 +37,7 @@ void add_verify_route(router& r, issuer_service& issuer, authenticator& auth, de
                                         net::responder respond) {
               const auto who = auth.bearer_with(request, {"ssf.manage"});
               if (!who) return respond(error_answer(who.error()));
-              const auto body = json_body(request);
+              const auto body = checked_body(request, "verify-request");
               if (!body) return respond(error_answer(body.error()));
               const auto id = json::find_string(*body, "stream_id");
               if (!id) {

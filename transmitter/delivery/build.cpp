@@ -120,6 +120,21 @@ events::set_claims build_set(const routed_signal& signal, const stream_terms& te
     return out;
 }
 
+std::string encode_set(const routed_signal& signal, const stream_terms& terms, events::form form,
+                       std::string_view type, std::string_view jti) {
+    const events::mission_change told = cut_to(signal.change, terms, form);
+    // The type was named when the signal was routed; what stands before the short name is the base.
+    const std::size_t name = events::event_name(told).size();
+    const auto base = type.substr(0, type.size() - std::min(name, type.size()));
+    return events::encode_mission_set(told, form,
+                                      {.iss = terms.epoch.iss,
+                                       .aud = terms.epoch.aud,
+                                       .iat = to_numeric_date(signal.row->committed_at),
+                                       .jti = jti,
+                                       .txn = signal.row->txn},
+                                      form == events::form::ours ? base : events::event_type_base);
+}
+
 events::set_claims build_stream_set(const stream_terms& terms, std::string_view type,
                                     std::string event, std::string jti, wall_time at) {
     events::set_claims out;

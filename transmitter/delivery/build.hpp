@@ -63,6 +63,10 @@ std::string entries_naming(std::string_view authorization_details, std::string_v
 events::set_claims build_set(const routed_signal& signal, const stream_terms& terms,
                              events::form form, std::string_view type, std::string jti);
 
+// The claims of `build_set` as JSON text, in one pass: what is signed.
+std::string encode_set(const routed_signal& signal, const stream_terms& terms, events::form form,
+                       std::string_view type, std::string_view jti);
+
 // Verification and stream-updated events: about the stream itself (SSF 1.0 sections 8.1.4, 8.1.5).
 events::set_claims build_stream_set(const stream_terms& terms, std::string_view type,
                                     std::string event, std::string jti, wall_time at);

@@ -49,11 +49,12 @@ void issuer_delivery::arm_push(const stream_ptr& s) {
 }
 
 result<std::string> issuer_delivery::sign(const outgoing_set& set) {
-    const auto claims =
-        set.signal ? build_set(*set.signal, *set.terms, set.form, set.type, set.jti)
-                   : build_stream_set(*set.terms, set.type, set.event, set.jti, set.created_at);
+    const std::string claims =
+        set.signal ? encode_set(*set.signal, *set.terms, set.form, set.type, set.jti)
+                   : events::encode(build_stream_set(*set.terms, set.type, set.event, set.jti,
+                                                     set.created_at));
     ++count_.signed_sets;
-    return signer_for(*set.terms).sign(events::encode(claims));
+    return signer_for(*set.terms).sign(claims);
 }
 
 void issuer_delivery::send(const stream_ptr& s, outgoing_set set) {

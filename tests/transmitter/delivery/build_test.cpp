@@ -166,3 +166,13 @@ TEST_CASE("a signal whose body is no record is an error, not a crash") {
     REQUIRE_FALSE(read);
     CHECK(read.error() == errc::store_corrupt);
 }
+TEST_CASE("what is signed is the text of what was built, in both vocabularies") {
+    const auto change = whole_change();
+    const auto signal = routed(5, change, 1);
+    const auto type = ours(std::string(events::event_name(change)));
+    CHECK(encode_set(*signal, terms_for({type}), events::form::ours, type, "j") ==
+          events::encode(build_set(*signal, terms_for({type}), events::form::ours, type, "j")));
+    CHECK(encode_set(*signal, terms_for(), events::form::lifecycle_change, lifecycle, "j") ==
+          events::encode(
+              build_set(*signal, terms_for(), events::form::lifecycle_change, lifecycle, "j")));
+}
