@@ -2,10 +2,13 @@
 #include "mission_signals/receiver.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
+#include <utility>
 
 #include "events/mission_event.hpp"
 #include "net/server.hpp"
@@ -167,11 +170,18 @@ class facade final : public ms::receiver, public ms::mission_cache {
              std::vector<ms::log_field> fields = {}) const {
         if (o_.log) o_.log(level, text, fields);
     }
+    // A host's executor may run a job after stop(), when there is nobody left for it to look at:
+    // such a job is dropped.
     void run_on_host(std::function<void()> job) {
         if (o_.run) {
-            o_.run(std::move(job));
-        } else {
+            o_.run([gate = gate_, job = std::move(job)] {
+                const std::shared_lock inside(gate->mutex);
+                if (gate->open) job();
+            });
+        } else if (pool_) {
             pool_->post(std::move(job));
+        } else {
+            job();  // not started: there is no thread of ours yet
         }
     }
     bool needs_status(std::string_view id, bool force) const {
@@ -201,10 +211,22 @@ class facade final : public ms::receiver, public ms::mission_cache {
         issuer_texts_.push_back(std::make_unique<const std::string>(now));
         issuer_.store(issuer_texts_.back().get(), std::memory_order_release);
     }
+    // The earliest asked for wins: waits are worked out under the engine's lock and arrive here in
+    // any order. One look too many is harmless, one too late is not.
     void wake_after(milliseconds delay) {
-        auto t = rt_->after(delay, [this] { engine_->watch(); });
+        const auto at = std::chrono::steady_clock::now() + delay;
+        std::unique_ptr<net::timer> replaced;
         std::lock_guard lock(m_);
-        watch_timer_.swap(t);
+        if (watch_timer_ && watch_at_ <= at) return;
+        watch_at_ = at;
+        replaced = std::exchange(watch_timer_, rt_->after(delay, [this, at] {
+            std::unique_ptr<net::timer> fired;
+            {
+                std::lock_guard inner(m_);
+                if (watch_at_ == at) fired = std::move(watch_timer_);
+            }
+            engine_->watch();
+        }));
     }
     void make_engine(const credentials& who);
     void make_network(credentials who);
@@ -234,6 +256,12 @@ class facade final : public ms::receiver, public ms::mission_cache {
     std::mutex m_;
     std::vector<std::unique_ptr<const std::string>> issuer_texts_;
     std::unique_ptr<net::timer> watch_timer_;
+    std::chrono::steady_clock::time_point watch_at_{};
+    struct host_gate {
+        std::shared_mutex mutex;
+        bool open = true;
+    };
+    const std::shared_ptr<host_gate> gate_ = std::make_shared<host_gate>();
 };
 
 void facade::make_engine(const credentials& who) {
@@ -414,6 +442,8 @@ void facade::stop() {
     }
     if (rt_) rt_->stop();
     if (pool_) pool_->stop();
+    const std::unique_lock alone(gate_->mutex);
+    gate_->open = false;
 }
 
 }  // namespace

@@ -73,8 +73,9 @@ void engine::load(state_snapshot snapshot) {
     lock.lock();
     for (const auto& [key, h] : held_) {
         const auto it = missions_.find(key);
-        if (it == missions_.end() || !ms::is_terminal(told(it->second.now))) continue;
-        const auto ended = ended_effect(told(it->second.now));
+        // Its own state: a denial of another log_epoch ends nothing before Status has decided.
+        if (it == missions_.end() || it->second.now.version == 0) continue;
+        const auto ended = ended_effect(standing_of(it->second.now.state));
         if (!ended) continue;
         auto tasks = plan_tasks(runner_.handlers(), holds_of(key), *ended, key,
                                 it->second.now.version, to_wall(now));
@@ -124,6 +125,8 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     // A denial at once; a permission, and what extends one, after it is on disk.
     const bool at_once =
         told(a.next) != standing::active || (s.shown == standing::active && a.narrows);
+    // Under another log_epoch the same version may carry another set.
+    if (s.now.authority != a.next.authority) s.authority = nullptr;
     s.now = std::move(a.next);
     if (a.confirms) s.now.confirmed_epoch = fresh_.word().epoch;
     s.fresh_until =
@@ -184,8 +187,14 @@ void engine::committed(const mission_key& key, std::uint64_t revision,
     if (hooks_.on_change) hooks_.on_change(v, effect);
 }
 
-void engine::on_status(const mission_key& key, const result<status_word>& word,
-                       std::uint64_t asked_epoch, std::function<void()> settled) {
+engine::asked_at engine::status_asked(const mission_key& key) const {
+    std::lock_guard lock(m_);
+    const auto it = missions_.find(key);
+    return {fresh_.word().epoch, it == missions_.end() ? 0 : it->second.revision};
+}
+
+void engine::on_status(const mission_key& key, const result<status_word>& word, asked_at asked,
+                       std::function<void()> settled) {
     after later;
     bool submitted = false;
     {
@@ -197,10 +206,18 @@ void engine::on_status(const mission_key& key, const result<status_word>& word,
         if (it != missions_.end()) before = it->second.now;
         applied a;
         a.next = before;
-        if (word.has_value()) {
+        // An answer that was under way when an event of another log_epoch came cannot decide about
+        // it, and "no such mission" says nothing once a later SET has told of it.
+        const std::uint64_t revision = it == missions_.end() ? 0 : it->second.revision;
+        const bool overtaken = word.has_value()
+                                   ? revision != 0 && it->second.doubted_at > asked.revision
+                                   : revision != asked.revision;
+        if (overtaken) {
+            a.note = "the status was asked for before the last event came";
+        } else if (word.has_value()) {
             a = apply_status(before, *word);
             // Asked before the running epoch began: true, but it confirms nothing in it.
-            if (asked_epoch != fresh_.word().epoch) a.confirms = false;
+            if (asked.epoch != fresh_.word().epoch) a.confirms = false;
         } else if (word.error() == errc::mission_not_found) {
             a = apply_not_found(before);
         }

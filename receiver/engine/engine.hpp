@@ -72,9 +72,14 @@ class engine {
     void set_verification_proves(bool proves);
     std::uint64_t epoch() const;
 
-    // --- Status. `asked_epoch` is epoch() before the request; `settled` after it is durable.
-    void on_status(const mission_key& key, const result<status_word>& word,
-                   std::uint64_t asked_epoch, std::function<void()> settled);
+    // --- Status. `asked` is status_asked() before the request; `settled` after it is durable.
+    struct asked_at {
+        std::uint64_t epoch = 0;     // of the stream
+        std::uint64_t revision = 0;  // of the entry; 0: there was none
+    };
+    asked_at status_asked(const mission_key& key) const;
+    void on_status(const mission_key& key, const result<status_word>& word, asked_at asked,
+                   std::function<void()> settled);
     // Still denied in a way that Status could mend, and somebody depends on it.
     bool wants_status(const mission_key& key) const;
     // Missions in doubt whoever holds them, for the start; at most `limit`.
@@ -107,6 +112,7 @@ class engine {
         record now;
         deadline fresh_until;
         std::uint64_t revision = 0;
+        std::uint64_t doubted_at = 0;  // the revision that an event of another log_epoch made
         ms::standing shown = ms::standing::unknown;
         std::shared_ptr<const ms::authority> authority;
     };

@@ -41,6 +41,8 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
     auto committed = std::make_shared<std::promise<bool>>();
     auto answer = committed->get_future();
     std::optional<std::string> previous;
+    // Nothing would be written: no promise to wait for.
+    if (!state_.accepts()) return false;
     {
         std::lock_guard lock(m_);
         if (!table_.check(key.issuer, key.id, hooks_.now()).permitted()) return false;
@@ -62,7 +64,11 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
         // host is about to hand out escapes them; what merely went stale is taken back.
         const auto now = table_.check(key.issuer, key.id, hooks_.now());
         ok = ok && now.permitted();
-        if (!ok && !ms::is_terminal(now.what)) {
+        // By its own state: what a clock or another log_epoch denies has made no tasks.
+        const auto known = missions_.find(key);
+        const bool ended =
+            known != missions_.end() && ms::is_terminal(standing_of(known->second.now.state));
+        if (!ok && !ended) {
             auto it = held_.find(key);
             state_write w;
             if (it != held_.end() && previous) {
@@ -155,7 +161,10 @@ std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
         }
         const auto said = p ? p->told : standing::unknown;
         // Suspended and ended are durable effects of their own.
-        if (said == standing::suspended || ms::is_terminal(said)) continue;
+        const auto known = missions_.find(key);
+        const bool foreign = known != missions_.end() && !known->second.now.denied_as.empty();
+        // ... but a denial of another log_epoch has none: paused until Status has decided.
+        if (!foreign && (said == standing::suspended || ms::is_terminal(said))) continue;
         if (m.paused == pause::paused) continue;
         if (m.awaiting_first_status && now.mono < first_status_until_) {
             next = std::min(next, milliseconds(first_status_until_ - now.mono) + tick);

@@ -101,6 +101,10 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
                 log(log_level::warning, note, {{"mission", key.id}});
             });
         }
+        // `gap` with nothing applied: the event belongs to another log_epoch.
+        const bool doubted = a.ask_status && a.next.version == s.now.version;
+        if (doubted) s.doubted_at = s.revision + 1;
+        if (doubted && !a.changed) ++s.revision;
         if (a.changed) {
             take(s, std::move(a), acknowledging(std::move(done)), later);
         } else {
@@ -258,7 +262,10 @@ void engine::expect_verification(const std::string& state, std::function<void(bo
     constexpr std::size_t awaited_max = 8;
     std::lock_guard lock(m_);
     while (awaited_.size() >= awaited_max)
-        awaited_.erase(awaited_.begin());
+        // The oldest: a newer one may still be on its way.
+        awaited_.erase(std::min_element(
+            awaited_.begin(), awaited_.end(),
+            [](const auto& a, const auto& b) { return a.second.mono < b.second.mono; }));
     awaited_[state] = hooks_.now();
     std::string all;
     for (const auto& [text, at] : awaited_)

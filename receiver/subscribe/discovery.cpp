@@ -72,8 +72,10 @@ result<transmitter_metadata> parse_metadata(std::string_view text, std::string_v
     m.status_algs = texts_of(*doc, "mission_status_signing_alg_values_supported");
     m.delivery_methods = texts_of(*doc, "delivery_methods_supported");
     m.default_subjects = text_of(*doc, "default_subjects");
-    m.max_stale =
-        std::chrono::seconds(json::find_int(*doc, "mission_max_stale_seconds").value_or(0));
+    // A bound of more than a year is none; what lies outside would overflow arithmetic.
+    constexpr std::int64_t year = 366 * 86'400;
+    m.max_stale = std::chrono::seconds(std::clamp<std::int64_t>(
+        json::find_int(*doc, "mission_max_stale_seconds").value_or(0), 0, year));
 
     const auto jwks = net::parse_url(m.jwks_uri);
     if (jwks.has_error() || jwks->scheme != "https") {

@@ -68,7 +68,6 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
 
     void wait_for_keys(std::string token, std::string expected_jti,
                        std::function<void(set_outcome)> done) {
-        if (link_.keys_given_up()) return fail(errc::unknown_kid, done);
         if (waiting_.fetch_add(1) >= waiting_for_keys_max) {
             waiting_.fetch_sub(1);
             return fail({errc::keys_unavailable, "too many SETs wait for keys"}, done);
@@ -77,7 +76,12 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
                             expected_jti = std::move(expected_jti),
                             done = std::move(done)](const result<void>& r) mutable {
             self->waiting_.fetch_sub(1);
-            if (r.has_error()) return self->fail({errc::keys_unavailable, r.error().detail}, done);
+            if (r.has_error()) {
+                // Given up on only after one more try: the endpoint may be back long since, and
+                // nobody else would have asked it.
+                if (self->link_.keys_given_up()) return self->fail(errc::unknown_kid, done);
+                return self->fail({errc::keys_unavailable, r.error().detail}, done);
+            }
             self->run(std::move(token), std::move(expected_jti), std::move(done), false);
         });
     }

@@ -131,16 +131,16 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
                 ++in_flight_;
                 audience = audience_;
             }
-            const auto epoch = engine_.epoch();
+            const auto asked = engine_.status_asked(key);
             engine_.counts().status_requests.fetch_add(1, std::memory_order_relaxed);
             link_.ask_status(key, audience,
-                             [self = shared_from_this(), key, epoch](result<status_word> r) {
-                                 self->answered(key, epoch, std::move(r));
+                             [self = shared_from_this(), key, asked](result<status_word> r) {
+                                 self->answered(key, asked, std::move(r));
                              });
         }
     }
 
-    void answered(const mission_key& key, std::uint64_t epoch, result<status_word> r) {
+    void answered(const mission_key& key, engine::asked_at asked, result<status_word> r) {
         if (r.has_error() && r.error().code != errc::mission_not_found && log_) {
             log_(ms::log_level::warning, "Mission Status failed",
                  {{"mission", key.id}, {"error", r.error().message()}});
@@ -150,7 +150,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             if (not_found_.size() >= not_found_max) not_found_.clear();
             not_found_[key] = coarse_now().mono;
         }
-        engine_.on_status(key, r, epoch, [self = shared_from_this(), key] { self->settled(key); });
+        engine_.on_status(key, r, asked, [self = shared_from_this(), key] { self->settled(key); });
     }
 
     void settled(const mission_key& key) {

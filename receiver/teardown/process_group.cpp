@@ -85,7 +85,9 @@ std::vector<process> members(const process_group& g) {
         const auto parsed = std::from_chars(name.data(), name.data() + name.size(), pid);
         if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size()) continue;
         const auto p = read_process(pid);
-        if (p && p->group == g.pid && !p->gone()) out.push_back(*p);
+        // The leader counts wherever it has moved (setpgid), or if it never led a group.
+        const bool leader = p && p->pid == g.pid && p->start_time == g.start_time;
+        if (p && (p->group == g.pid || leader) && !p->gone()) out.push_back(*p);
     }
     return out;
 }
@@ -122,12 +124,24 @@ bool wait_until(milliseconds within, Done&& done) {
     return true;
 }
 
+// The group, and the leader by itself when it is not in it. False with errno, as kill(2).
+bool signal_all(const process_group& g, int signal) {
+    const bool sent = ::kill(-g.pid, signal) == 0;
+    const int why = errno;
+    const auto leader = read_process(g.pid);
+    if (leader && !leader->gone() && leader->group != g.pid && leader->start_time == g.start_time) {
+        return ::kill(g.pid, signal) == 0;
+    }
+    errno = why;
+    return sent;
+}
+
 outcome stop_group(const process_group& g) {
     bool refused = false;
     std::size_t count = 0;
     // Signalled again on each look: a member may have been forked in between.
     const bool all = wait_until(stop_within, [&] {
-        if (::kill(-g.pid, SIGSTOP) != 0 && errno == EPERM) refused = true;
+        if (!signal_all(g, SIGSTOP) && errno == EPERM) refused = true;
         const auto alive = members(g);
         count = alive.size();
         for (const auto& p : alive) {
@@ -145,12 +159,12 @@ outcome stop_group(const process_group& g) {
 outcome end_group(const process_group& g, milliseconds grace) {
     const auto count = members(g).size();
     if (grace.count() > 0) {
-        (void)::kill(-g.pid, SIGTERM);
-        (void)::kill(-g.pid, SIGCONT);  // a stopped process does not see SIGTERM
+        (void)signal_all(g, SIGTERM);
+        (void)signal_all(g, SIGCONT);  // a stopped process does not see SIGTERM
         (void)wait_until(grace, [&] { return members(g).empty(); });
     }
     const bool none_left = wait_until(kill_within, [&] {
-        if (::kill(-g.pid, SIGKILL) != 0 && errno == ESRCH) return true;
+        if (!signal_all(g, SIGKILL) && errno == ESRCH) return true;
         return members(g).empty();
     });
     if (!none_left) {
@@ -205,8 +219,8 @@ handler process_group_handler(milliseconds grace) {
     return [grace](const task& t) -> outcome {
         const auto g = process_group::from_data(t.data);
         if (!g) return outcome::failed("the hold's data is no process group");
-        if (g->pid == ::getpgrp())
-            return outcome::failed("refusing to signal the host's own group");
+        if (g->pid == ::getpgrp() || g->pid == ::getpid())
+            return outcome::failed("refusing to signal the host itself or its group");
         switch (identify(*g, members(*g))) {
             case identity::gone:
                 return outcome::done(text_of(*g) + ": nothing left of it");
@@ -223,7 +237,7 @@ handler process_group_handler(milliseconds grace) {
                 return stop_group(*g);
             case effect::resumed:
             case effect::fresh:
-                if (::kill(-g->pid, SIGCONT) != 0 && errno != ESRCH) {
+                if (!signal_all(*g, SIGCONT) && errno != ESRCH) {
                     return outcome::failed(text_of(*g) + ": " + std::strerror(errno));
                 }
                 return outcome::done(text_of(*g) + ": continued");

@@ -87,12 +87,20 @@ class runner final : public task_runner {
                 other.task.updated = t.created;
                 if (other.task.durable) out.push_back(other.task);
             }
+            // What no transaction will name is not released either: it goes now.
+            std::vector<std::string> gone;
+            for (const auto& key : same) {
+                const auto& other = items_.at(key).task;
+                if (other.cancelled && !other.durable) gone.push_back(key);
+            }
             same.push_back(t.key);
             if (t.durable) out.push_back(t);
             item i;
             i.task = std::move(t);
             const auto key = i.task.key;
             items_.emplace(key, std::move(i));
+            for (const auto& old : gone)
+                retire(old);
         }
         return out;
     }
@@ -264,7 +272,7 @@ class runner final : public task_runner {
 
     void time_out(item& i, handler_entry& h) {
         i.running = false;
-        ++i.attempt_id;  // the late answer of this attempt is recognised by it
+        i.attempt_id = 0;  // none: the late answer of this attempt is recognised by it
         i.task.last = ms::outcome_kind::timed_out;
         i.task.evidence = "no outcome within the handler's timeout";
         i.task.updated = to_wall(coarse_now());
@@ -304,6 +312,7 @@ class runner final : public task_runner {
     void launch(const std::string& key) {
         ms::handler run;
         ms::task what;
+        std::string handler;
         std::uint64_t attempt_id = 0;
         {
             std::lock_guard lock(m_);
@@ -317,15 +326,18 @@ class runner final : public task_runner {
             i.running = true;
             i.started = steady::now();
             ++i.task.attempts;
-            attempt_id = ++i.attempt_id;
+            // Unique in this run: a key may be planned anew while an old call is still out.
+            attempt_id = i.attempt_id = ++attempts_begun_;
             ++h.busy;
             ++calls_;
             changed();  // its timeout is one more thing to wake up for
             run = h.run;
+            handler = i.task.handler;
             what = {i.task.key,     i.task.why,  i.task.mission.id, i.task.mission.issuer,
                     i.task.version, i.task.name, i.task.data,       i.task.attempts};
         }
-        hooks_.execute([this, key, attempt_id, run = std::move(run), what = std::move(what)] {
+        hooks_.execute([this, key, handler = std::move(handler), attempt_id, run = std::move(run),
+                        what = std::move(what)] {
             ms::outcome o;
             try {
                 o = run(what);
@@ -336,24 +348,30 @@ class runner final : public task_runner {
                 o = {ms::outcome_kind::unknown, "exception"};
             }
             crash_point("handler_outcome");
-            returned(key, attempt_id, std::move(o));
+            returned(key, handler, attempt_id, std::move(o));
         });
     }
 
-    void returned(const std::string& key, std::uint64_t attempt_id, ms::outcome o) {
+    void returned(const std::string& key, const std::string& handler, std::uint64_t attempt_id,
+                  ms::outcome o) {
         std::optional<task_record> told;
-        bool acknowledged = false;
+        bool acknowledged = false, over = false;
         {
             std::lock_guard lock(m_);
+            // The slot is the call's, not the task's: that may have been retired meanwhile.
+            auto& h = handlers_.at(handler);
+            --h.busy;
             auto it = items_.find(key);
             if (it != items_.end()) {
                 auto& i = it->second;
-                auto& h = handlers_.at(i.task.handler);
-                --h.busy;
                 const bool late = i.attempt_id != attempt_id;
                 acknowledged = o.kind == ms::outcome_kind::acknowledged;
                 // A late acknowledgement still counts: the thing is gone.
-                if (!late || (acknowledged && i.task.open())) {
+                // What a late word has finished already is not told a second time.
+                if (i.task.finished) {
+                    if (!late) i.running = false;
+                    over = true;
+                } else if (!late || (acknowledged && i.task.open())) {
                     settle(i, h, std::move(o), acknowledged, late);
                     told = i.task;
                 }
@@ -361,7 +379,7 @@ class runner final : public task_runner {
         }
         if (told) tell(*told, acknowledged);
         std::lock_guard lock(m_);
-        if (told) retire(key);
+        if (told || over) retire(key);
         // Last: stop() may destroy us once no call is left.
         --calls_;
         changed();
@@ -398,6 +416,7 @@ class runner final : public task_runner {
     std::deque<task_record> finished_;
     std::vector<task_record> to_record_;
     std::size_t calls_ = 0;
+    std::uint64_t attempts_begun_ = 0;
     std::uint64_t changes_ = 0;  // counted so that the scheduler misses none while it works
     bool stopping_ = false;
     std::thread scheduler_;

@@ -65,7 +65,8 @@ result<status_word> read_status(const jose::compact& token, const status_expecta
     }
     const auto iat = json::find_int(claims, "iat"), exp = json::find_int(claims, "exp");
     const auto skew = std::chrono::seconds(limits::clock_skew).count();
-    if (!iat || !exp) return error{errc::bad_claims, "iat and exp of the status answer"};
+    if (!iat || !exp || *iat < 0 || *exp < 0)
+        return error{errc::bad_claims, "iat and exp of the status answer"};
     if (*iat > now.wall / 1000 + skew) return error{errc::issued_in_future, "status answer"};
     if (*exp < now.wall / 1000 - skew) return error{errc::token_expired, "status answer"};
 

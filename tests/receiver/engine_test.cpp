@@ -7,6 +7,8 @@
 
 #include "base/random.hpp"
 #include "events/mission_event.hpp"
+#include "jose/jws.hpp"
+#include "receiver/subscribe/intake.hpp"
 #include "receiver/teardown/pool.hpp"
 #include "tests/receiver/wait.hpp"
 
@@ -59,6 +61,10 @@ struct bench {
         e = std::make_unique<engine>(disk, *runner, 100, std::move(h));
         e->set_issuers(issuer, {});
         e->set_max_stale(std::chrono::seconds(60));
+        join();
+    }
+
+    void join() {
         std::vector<std::string> types;
         for (const auto n : events::mission_event_names) {
             types.push_back(std::string(events::event_type_base) + std::string(n));
@@ -93,11 +99,11 @@ struct bench {
         deliver(std::string(events::verification_type), events::to_json(v),
                 events::stream_subject("s"), "h" + std::to_string(continuity));
     }
-    void mission(std::int64_t version, const char* state) {
+    void mission(std::int64_t version, const char* state, const char* log_epoch = "e1") {
         events::mission_change c;
         c.mission_id = id;
         c.issuer = issuer;
-        c.log_epoch = "e1";
+        c.log_epoch = log_epoch;
         c.state = state;
         if (version > 1) c.prior_state = "active";
         c.version = version;
@@ -107,8 +113,21 @@ struct bench {
         c.agent_client_id = "agent";
         deliver(events::event_type(c, events::form::ours),
                 events::event_body(c, events::form::ours),
-                events::event_subject(c, events::form::ours), "m" + std::to_string(version));
+                events::event_subject(c, events::form::ours), log_epoch + std::to_string(version));
     }
+    void status(std::int64_t version, const char* state, engine::asked_at when,
+                const char* log_epoch = "e1", std::optional<std::string> authority = {}) {
+        status_word w;
+        w.id = id;
+        w.issuer = issuer;
+        w.state = state;
+        w.version = version;
+        w.log_epoch = log_epoch;
+        w.authority = std::move(authority);
+        e->on_status({issuer, id}, w, when, nullptr);
+        disk.commit_all();
+    }
+    engine::asked_at ask() { return e->status_asked({issuer, id}); }
     standing now() { return e->table().check(issuer, id, coarse_now()).what; }
 
     std::optional<set_outcome> last;
@@ -165,7 +184,7 @@ TEST_CASE("while too much waits for the disk nothing is begun") {
 
 TEST_CASE("a status asked for before the epoch began confirms nothing in it") {
     bench b;
-    const auto epoch = b.e->epoch();
+    const auto asked = b.e->status_asked({issuer, id});
     b.heartbeat(2);
     b.disk.commit_all();
     status_word w;
@@ -174,10 +193,10 @@ TEST_CASE("a status asked for before the epoch began confirms nothing in it") {
     w.state = "active";
     w.version = 1;
     w.log_epoch = "e1";
-    b.e->on_status({issuer, id}, w, epoch, nullptr);
+    b.e->on_status({issuer, id}, w, asked, nullptr);
     b.disk.commit_all();
     CHECK(b.now() == standing::stale);
-    b.e->on_status({issuer, id}, w, b.e->epoch(), nullptr);
+    b.e->on_status({issuer, id}, w, b.e->status_asked({issuer, id}), nullptr);
     b.disk.commit_all();
     CHECK(b.now() == standing::active);
 }
@@ -202,4 +221,123 @@ TEST_CASE("an unknown event is acknowledged, counted, and a duplicate counted as
     CHECK(b.last->fate == set_fate::acknowledge);
     CHECK(b.e->counts().unknown_events == 1);
     CHECK(b.e->counts().sets_duplicate == 1);
+}
+
+TEST_CASE("a denial of another log_epoch outlives an answer that was under way when it came") {
+    bench b;
+    b.mission(1, "active");
+    b.disk.commit_all();
+    const auto asked = b.ask();
+    b.mission(7, "revoked", "e2");
+    b.disk.commit_all();
+    b.status(1, "active", asked);
+    CHECK(b.now() == standing::revoked);
+    CHECK(b.e->wants_status({issuer, id}));
+    b.status(1, "active", b.ask());
+    CHECK(b.now() == standing::active);
+}
+
+TEST_CASE("a mission that a SET told of is not lost by an older not_found") {
+    bench b;
+    const auto asked = b.ask();
+    b.mission(1, "active");
+    b.disk.commit_all();
+    b.e->on_status({issuer, id}, error{errc::mission_not_found}, asked, nullptr);
+    b.disk.commit_all();
+    CHECK(b.now() == standing::active);
+    b.e->on_status({issuer, id}, error{errc::mission_not_found}, b.ask(), nullptr);
+    b.disk.commit_all();
+    CHECK(b.now() == standing::unknown);
+}
+
+TEST_CASE("another log_epoch's authority of the same version replaces the old one") {
+    bench b;
+    const std::string wide = R"([{"type":"t","resource":"r","actions":["read","write"]}])";
+    b.status(1, "active", b.ask(), "e1", wide);
+    REQUIRE(b.e->authorities().of(issuer, id)->permits("r", "write"));
+    b.status(1, "active", b.ask(), "e2", R"([{"type":"t","resource":"r","actions":["read"]}])");
+    CHECK(b.e->authorities().of(issuer, id)->permits("r", "read"));
+    CHECK_FALSE(b.e->authorities().of(issuer, id)->permits("r", "write"));
+}
+
+TEST_CASE("a denial of another log_epoch pauses what is held, and after a restart ends nothing") {
+    bench b;
+    ms::handler_options o;
+    o.name = "h";
+    o.on = {ms::effect::stale, ms::effect::revoked};
+    b.runner->add_handler(o, [](const ms::task&) { return ms::outcome::done(); });
+    state_snapshot rows;
+    record r;
+    r.key = {issuer, id};
+    r.state = "active";
+    r.version = 1;
+    r.log_epoch = "e1";
+    SUBCASE("live") {
+        b.e->load({{r}, {{r.key, "thing", ""}}, {}, {}, {}});
+        b.join();
+        b.status(1, "active", b.ask());
+        b.mission(7, "revoked", "e2");
+        b.disk.commit_all();
+        const auto tasks = b.runner->list(false);
+        CHECK(b.now() == standing::revoked);
+        REQUIRE(tasks.size() == 1);
+        CHECK(tasks[0].why == ms::effect::stale);
+    }
+    SUBCASE("restart") {
+        r.gap = true;
+        r.denied_as = "revoked";
+        b.e->load({{r}, {{r.key, "thing", ""}}, {}, {}, {}});
+        CHECK(b.runner->list(false).empty());
+    }
+}
+
+namespace {
+
+// Keys can be had again, though they could not for longer than anybody waits.
+class recovered_link final : public link {
+  public:
+    void discover(std::function<void(result<transmitter_metadata>)>) override {}
+    std::optional<transmitter_metadata> metadata() const override { return std::nullopt; }
+    void send(call, std::function<void(result<net::http_response>)>) override {}
+    std::shared_ptr<const jose::key_set> keys() const override { return now; }
+    void refetch_keys(std::function<void(result<void>)> done) override {
+        if (!reachable) return done(errc::keys_unavailable);
+        now = fetched;
+        given_up = false;
+        done({});
+    }
+    bool keys_given_up() const override { return given_up; }
+    void ask_status(const mission_key&, const std::string&,
+                    std::function<void(result<status_word>)>) override {}
+    void stop() override {}
+
+    std::shared_ptr<const jose::key_set> now, fetched;
+    bool reachable = true, given_up = true;
+};
+
+}  // namespace
+
+TEST_CASE("a SET is refused for want of keys only after they were asked for once more") {
+    bench b;
+    auto key = *jose::private_key::generate(jose::alg::es256);
+    key.set_kid("k1");
+    jose::key_set set;
+    set.add(key.to_public());
+    recovered_link l;
+    l.fetched = std::make_shared<const jose::key_set>(std::move(set));
+    auto sets = make_intake(l, *b.e);
+    sets->set_audience("me");
+    const auto token = *jose::sign_compact(
+        key, "secevent+jwt",
+        R"({"iss":")" + issuer +
+            R"(","aud":"me","iat":1,"jti":"x","sub_id":{"format":"opaque","id":"s"},)"
+            R"("events":{"urn:x":{}}})");
+    set_outcome got{set_fate::retry, {}};
+    l.reachable = false;
+    sets->accept(token, {}, [&](set_outcome o) { got = std::move(o); });
+    CHECK(got.fate == set_fate::reject);
+    l.reachable = true;
+    sets->accept(token, {}, [&](set_outcome o) { got = std::move(o); });
+    b.disk.commit_all();
+    CHECK(got.fate == set_fate::acknowledge);
 }

@@ -121,3 +121,20 @@ TEST_CASE("data that would reach everybody is refused") {
     own->pid = ::getpgrp();
     CHECK(run(*own, effect::revoked).kind == outcome_kind::failed);
 }
+
+TEST_CASE("a process that leads no group, or has left its own, is ended all the same") {
+    const int pid = ::fork();
+    if (pid == 0) {
+        for (;;)
+            ::pause();
+    }
+    const auto id = process_group::of(pid);
+    REQUIRE(id.has_value());
+    CHECK(run(*id, effect::suspended).kind == outcome_kind::acknowledged);
+    CHECK(state_of(pid) == 'T');
+    CHECK(run(*id, effect::revoked).kind == outcome_kind::acknowledged);
+    const char state = state_of(pid);
+    CHECK((state == 'Z' || state == 'X' || state == '-'));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+}

@@ -190,3 +190,43 @@ TEST_CASE("open tasks of the last run are taken up again, finished ones are not"
     REQUIRE(eventually([&] { return b.runner->open_count() == 0; }));
     CHECK(calls == 1);
 }
+
+TEST_CASE("a call that outlives its task gives its slot back") {
+    bench b;
+    auto o = b.options({effect::revoked});
+    o.timeout = 20ms;
+    o.concurrency = 2;
+    std::atomic<std::int64_t> let_go{0};
+    std::atomic<int> hung{0};
+    b.runner->add_handler(o, [&](const ms::task& t) {
+        // The first try of the first two tasks hangs; the second ends the task.
+        if (t.version < 4 && t.attempt == 1) {
+            ++hung;
+            eventually([&] { return let_go >= t.version; });
+        }
+        return ms::outcome::done();
+    });
+    b.start();
+    for (const std::int64_t version : {2, 3}) {
+        b.add(effect::revoked, version);
+        REQUIRE(eventually([&] { return b.runner->open_count() == 0; }));
+        CHECK(hung == version - 1);
+        let_go = version;
+    }
+    b.add(effect::revoked, 4);
+    b.add(effect::revoked, 5);
+    CHECK(eventually([&] { return b.runner->open_count() == 0; }, 5s));
+}
+
+TEST_CASE("a pause that is not wanted any more is forgotten, not kept for ever") {
+    bench b;
+    b.runner->add_handler(b.options({effect::stale, effect::fresh}),
+                          [&](const ms::task&) { return ms::outcome::done(); });
+    for (int i = 0; i < 3; ++i) {
+        auto t = plan_tasks(b.runner->handlers(), {{key, "thing", ""}},
+                            i % 2 ? effect::fresh : effect::stale, key, 3, {});
+        t[0].key += std::to_string(i);
+        (void)b.runner->plan(std::move(t));
+    }
+    CHECK(b.runner->list(false).size() == 1);
+}

@@ -209,7 +209,7 @@ struct options {
 
     std::string client_id;
     std::string private_key_file;  // PEM: private_key_jwt for tokens, Status
-    std::string private_key_id;  // `kid` of assertions, where the server insists; empty: none
+    std::string private_key_id;    // `kid` of assertions, where the server insists; empty: none
     std::string client_secret;     // or client_secret_basic
     std::string token;             // or a static token
     std::string audience;          // what SETs' `aud` must equal; empty: taken from the stream
@@ -275,7 +275,8 @@ class receiver {
     virtual void start() = 0;
     // Blocks until the stream is verified and live, or `timeout`; false then.
     virtual bool wait_live(std::chrono::milliseconds timeout) = 0;
-    virtual void stop() = 0;  // two-step; running handlers finish
+    // Two-step; running handlers finish. Not from a handler or a callback of this receiver.
+    virtual void stop() = 0;
 
     virtual mission_cache& missions() noexcept = 0;
 
