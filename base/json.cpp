@@ -224,8 +224,8 @@ result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t
     if (text.size() > max_bytes)
         return error{errc::too_large,
                      "JSON text of more than " + std::to_string(max_bytes) + " bytes"};
-    // The reader unescapes in place, in a copy that is given up afterwards: the document has strings
-    // of its own, or a value copied from it into another document would end with it.
+    // The reader unescapes in place, in a copy that is given up afterwards: the document has
+    // strings of its own, or a value copied from it into another document would end with it.
     std::array<char, 4096> near;
     std::string far;
     const std::size_t room = text.size() + detail::reader_padding;

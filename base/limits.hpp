@@ -67,7 +67,8 @@ inline constexpr auto backoff_max = 60s;
 inline constexpr unsigned dead_letter_tries = 5;
 // Long polls that may wait on one stream; one more answers the oldest.
 inline constexpr std::size_t waiting_polls = 4;
-// An answer stays below what a careful receiver reads at once (json_bytes); one SET is always in it.
+// An answer stays below what a careful receiver reads at once (json_bytes); one SET is always in
+// it.
 inline constexpr std::size_t poll_answer_bytes = 768u << 10;
 // Signals read from the log at a time for a stream that is behind.
 inline constexpr std::size_t load_page = 512;

@@ -56,8 +56,22 @@ result<void> validate(std::string_view schema, const json::value& v) {
     // The pointer quotes the document: enough of it to find the place, not an echo of a body.
     if (where.size() > 128) where.resize(128);
     if (where.empty()) where = "/";
-    const char* keyword = validator.GetInvalidSchemaKeyword();
-    return error{errc::schema_violation, where + ": " + (keyword ? keyword : "invalid")};
+    const std::string keyword =
+        validator.GetInvalidSchemaKeyword() ? validator.GetInvalidSchemaKeyword() : "invalid";
+    std::string detail = where + ": " + keyword;
+    if (keyword == "required") {
+        // The validator says that something is missing; the schema says what.
+        rj::Document text;
+        text.Parse(schemas::text(schema).data(), schemas::text(schema).size());
+        const auto* rule = validator.GetInvalidSchemaPointer().Get(text);
+        const auto* object = validator.GetInvalidDocumentPointer().Get(v);
+        const auto* names = rule ? json::find(*rule, "required") : nullptr;
+        for (rj::SizeType i = 0; names && object && names->IsArray() && i < names->Size(); ++i) {
+            if (json::find(*object, json::view((*names)[i])) == nullptr)
+                detail.append(" ").append(json::view((*names)[i]));
+        }
+    }
+    return error{errc::schema_violation, detail};
 }
 
 std::vector<std::string_view> names() {

@@ -44,7 +44,7 @@ struct mission_record {
     std::optional<std::string> evidence;     // JSON text
     std::string authority_hash;              // of the approved set: never changes
     wall_time approved_at{};
-    std::string created_by;                  // client id
+    std::string created_by;  // client id
 };
 
 // Narrow and hot. `state` is the mission's own; the projection of its parent comes with families.
@@ -87,13 +87,13 @@ struct signal {
     issuer_id issuer{};
     std::uint16_t bucket = 0;
     mission_row mission{};
-    std::int64_t version = 0;      // of the mission
+    std::int64_t version = 0;  // of the mission
     wall_time committed_at{};
     std::string txn;
-    std::string body;              // events::to_record: the full change, uncut
+    std::string body;  // events::to_record: the full change, uncut
     match_keys keys;
     std::int64_t authority_revision = 0;
-    std::string batch_id;          // of the transaction that wrote it
+    std::string batch_id;  // of the transaction that wrote it
 };
 
 enum class delivery_method { push, poll };
@@ -153,8 +153,8 @@ struct exception {
 struct stream_event {
     stream_row stream{};
     std::string jti;
-    std::string type;   // event type URI
-    std::string event;  // JSON object text; empty for what is sampled when sent
+    std::string type;     // event type URI
+    std::string event;    // JSON object text; empty for what is sampled when sent
     seq_t after_seq = 0;  // sent once everything up to here is settled; 0: at once
     wall_time created_at{};
 };
@@ -162,7 +162,7 @@ struct stream_event {
 // Versioned subject filter: in force for seq in [added_seq, removed_seq).
 struct stream_subject {
     stream_row stream{};
-    std::string key;  // events::canonical_key of a simple subject, or of the complex one
+    std::string key;      // events::canonical_key of a simple subject, or of the complex one
     std::string subject;  // JSON text
     seq_t added_seq = 0;
     std::optional<seq_t> removed_seq;

@@ -38,9 +38,9 @@ class rows {
   public:
     virtual ~rows() = default;
     virtual const std::string& log_epoch() const = 0;
-    virtual seq_t head() const = 0;              // the last seq in the log
-    virtual seq_t tail() const = 0;              // the first seq still in the log; head()+1 if none
-    virtual wall_time last_commit() const = 0;   // of the log; epoch 0 when empty
+    virtual seq_t head() const = 0;             // the last seq in the log
+    virtual seq_t tail() const = 0;             // the first seq still in the log; head()+1 if none
+    virtual wall_time last_commit() const = 0;  // of the log; epoch 0 when empty
 
     virtual std::optional<mission> find_mission(issuer_id, std::string_view mission_id) const = 0;
     virtual std::optional<mission> find_mission(mission_row) const = 0;
@@ -78,7 +78,7 @@ struct mission_commit {
     mission_state state;                     // `row` names the mission (ignored with approval);
                                              // version must be the present one plus 1
     std::optional<std::string> authorization_details;  // the set of state.authority_revision
-    std::vector<std::string> resources;      // all audiences so far, sorted (mission::resources)
+    std::vector<std::string> resources;  // all audiences so far, sorted (mission::resources)
     // The signal; seq, mission, version, committed_at, bucket, issuer, batch_id are the writer's.
     std::string txn;
     std::string body;
@@ -88,17 +88,17 @@ struct mission_commit {
 struct changes {
     std::vector<mission_commit> missions;
     std::vector<nonce_record> nonces;
-    std::vector<stream> new_streams;               // rows are assigned; epochs below refer to them
-    std::vector<stream> updated_streams;           // by row
-    std::vector<stream_row> removed_streams;       // with cursor, events, exceptions, subjects
+    std::vector<stream> new_streams;          // rows are assigned; epochs below refer to them
+    std::vector<stream> updated_streams;      // by row
+    std::vector<stream_row> removed_streams;  // with cursor, events, exceptions, subjects
     // `stream` 0 refers to the one stream of new_streams.
     std::vector<stream_epoch> epochs;
     std::vector<cursor> cursors;
-    std::vector<exception> exceptions;             // inserted or replaced by (stream, seq)
+    std::vector<exception> exceptions;  // inserted or replaced by (stream, seq)
     std::vector<std::pair<stream_row, seq_t>> settled_exceptions;
-    std::vector<stream_event> stream_events;       // inserted or replaced by (stream, jti)
+    std::vector<stream_event> stream_events;  // inserted or replaced by (stream, jti)
     std::vector<std::pair<stream_row, std::string>> settled_stream_events;  // by jti
-    std::vector<stream_subject> subjects;          // inserted or replaced by (stream, key, added_seq)
+    std::vector<stream_subject> subjects;  // inserted or replaced by (stream, key, added_seq)
     bool empty() const noexcept;
 };
 
@@ -108,9 +108,9 @@ using decision = std::function<result<changes>(const rows&, wall_time now)>;
 
 struct receipt {
     wall_time committed_at{};
-    std::vector<seq_t> seqs;             // of the decision's mission commits, in order
-    std::vector<mission_row> missions;   // likewise
-    std::vector<stream_row> streams;     // of its new streams
+    std::vector<seq_t> seqs;            // of the decision's mission commits, in order
+    std::vector<mission_row> missions;  // likewise
+    std::vector<stream_row> streams;    // of its new streams
 };
 
 // Called after the commit is durable (or after the refusal), exactly once, on the writer thread:
@@ -128,7 +128,8 @@ class store {
     // THREAD: any. Refused at once with store_unavailable when limits::queued_decisions wait.
     virtual void submit(decision d, completion done) = 0;
     // Runs `fn` on a reader thread within one snapshot; `done` follows on the same thread.
-    virtual void read(std::function<void(const rows&)> fn, std::function<void(result<void>)> done) = 0;
+    virtual void read(std::function<void(const rows&)> fn,
+                      std::function<void(result<void>)> done) = 0;
     // The same, blocking the caller: start-up, tests, worker threads. Never on a network thread.
     virtual result<void> read_now(const std::function<void(const rows&)>& fn) = 0;
 
@@ -146,8 +147,8 @@ class store {
 };
 
 struct store_options {
-    const clock* time = nullptr;       // null: system clock
-    std::string sqlite_vfs;            // tests: name of a registered VFS
+    const clock* time = nullptr;              // null: system clock
+    std::string sqlite_vfs;                   // tests: name of a registered VFS
     std::string sqlite_synchronous = "FULL";  // tests show that OFF loses
     unsigned readers = 2;
     std::chrono::milliseconds busy_timeout{2000};

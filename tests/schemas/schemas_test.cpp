@@ -169,7 +169,7 @@ TEST_CASE("a violation names the place and the keyword, and quotes little") {
     const auto missing = valid("mission-create", "{}");
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error() == errc::schema_violation);
-    CHECK(missing.error().detail == "/: required");
+    CHECK(missing.error().detail.starts_with("/: required "));
     const auto deep = valid("verify-request", R"({"stream_id":7})");
     CHECK(deep.error().detail == "/stream_id: type");
     std::string long_name(5000, 'n');

@@ -113,6 +113,9 @@ class Json(Door):
             body[member] = value
             error = self.check_error(self.raw("POST", "/missions", body, self.bearer()), 400)
             self.assertIn(member, error.get("description") or error.get("error_description"))
+        body = h.mission_body()
+        del body["purpose"]
+        self.assertIn("purpose", self.check_error(self.raw("POST", "/missions", body, self.bearer()), 400)["description"])
 
     def test_mission_ids_with_wrong_characters_are_400(self):
         for bad in ("x" * 21, "x" * 129, "a/b" * 10, "mission id with spaces in it", "%00" * 22, "é" * 22):
@@ -216,6 +219,24 @@ class Tokens(Door):
         self.check_error(self.raw("POST", "/mission/status", "mission_id=" + "m" * 22 + "&nonce=n",
                                   self.bearer("erp"), content_type=FORM), 401, "unauthorized")
 
+    def test_a_token_request_that_is_no_form_is_415(self):
+        self.check_error(self.raw("POST", "/oauth/token", b"{}"), 415, "invalid_request")
+
+    def test_nobody_learns_a_tenant_by_filtering_for_it(self):
+        status, mission = self.t.create("operator", tenant="acme")
+        self.assertEqual(status, 201)
+        known = [m["mission_id"] for m in self.t.call("reader", "GET", "/missions?limit=1000")[1]["missions"]]
+        self.assertIn(mission["mission_id"], known)
+        self.assertEqual(self.t.call("reader", "GET", "/missions?tenant=acme")[1]["missions"], [])
+        own = [m["mission_id"] for m in self.t.call("operator", "GET", "/missions?tenant=acme")[1]["missions"]]
+        self.assertEqual(own, [mission["mission_id"]])
+
+    def test_the_last_page_of_a_list_names_no_next_one(self):
+        self.t.create("operator", agent="pager")
+        status, page = self.t.call("operator", "GET", "/missions?agent=pager&limit=1")
+        self.assertEqual((status, len(page["missions"])), (200, 1))
+        self.assertNotIn("next_cursor", page)
+
     def test_unknown_and_hidden_missions_are_the_same_404(self):
         _, mission = self.t.create("operator")
         answers = []
@@ -228,6 +249,20 @@ class Tokens(Door):
 
 
 class Streams(Door):
+    def test_a_push_stream_is_not_polled(self):
+        body = {"delivery": {"method": "urn:ietf:rfc:8935", "endpoint_url": f"https://localhost:{h.free_port()}/"},
+                "events_requested": h.MISSION_TYPES}
+        status, stream = self.t.call("erp", "POST", "/ssf/streams", body)
+        self.assertEqual(status, 201)
+        self.check_error(self.raw("POST", "/ssf/poll/" + stream["stream_id"], b"{}", self.bearer("erp")), 404)
+        self.t.call("erp", "DELETE", "/ssf/streams?stream_id=" + stream["stream_id"])
+
+    def test_members_that_are_null_count_as_left_out(self):
+        body = {"delivery": None, "events_requested": None, "description": None}
+        status, stream = self.t.call("erp", "POST", "/ssf/streams", body)
+        self.assertEqual((status, stream["events_delivered"]), (201, []))
+        self.t.call("erp", "DELETE", "/ssf/streams?stream_id=" + stream["stream_id"])
+
     def test_push_urls_that_must_not_be_called_are_refused(self):
         for url in ("http://localhost/x", "https://10.0.0.1/x", "https://192.168.1.1/", "https://169.254.169.254/",
                     "https://[::ffff:10.0.0.1]/", "https://[fe80::1]/", "https://[fc00::1]/", "https://0.0.0.0/",

@@ -48,7 +48,7 @@ result<operation_request> read_operation(const form& fields) {
         const auto reason = field(fields, "reason");
         const auto length = count_characters(reason);
         if (!length || *length > limits::reason_bytes)
-            return invalid("reason: at most 1024 characters");
+            return invalid("reason: at most 1024 characters, none of them a control character");
         if (*length > 0) out.reason = std::string(reason);
     }
     if (has_field(fields, "suspend_until") != has_field(fields, "on_expiry"))

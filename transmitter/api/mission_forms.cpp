@@ -41,20 +41,6 @@ shape shape_of(errc code) {
     }
 }
 
-bool form_content_type(const net::http_request& request) {
-    const auto type = request.fields.get("content-type");
-    if (type.empty()) return true;
-    constexpr std::string_view expected = "application/x-www-form-urlencoded";
-    const auto media = type.substr(0, type.find(';'));
-    if (media.size() < expected.size()) return false;
-    for (std::size_t i = 0; i < media.size(); ++i) {
-        const char c = media[i];
-        const char low = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-        if (i < expected.size() ? low != expected[i] : c != ' ') return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 std::optional<std::size_t> count_characters(std::string_view text) noexcept {

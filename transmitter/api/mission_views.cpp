@@ -48,10 +48,6 @@ void write_name(json::writer& w, std::string_view member, const store::principal
     w.EndObject();
 }
 
-bool discloses(const client_config& client, std::string_view what) {
-    return std::find(client.disclose.begin(), client.disclose.end(), what) != client.disclose.end();
-}
-
 void write_state(json::writer& w, const mission_view& v) {
     const auto& s = v.mission.state;
     json::member(w, "state", events::name(s.state));
@@ -65,6 +61,10 @@ void write_state(json::writer& w, const mission_view& v) {
 }
 
 }  // namespace
+
+bool discloses(const client_config& client, std::string_view what) {
+    return std::find(client.disclose.begin(), client.disclose.end(), what) != client.disclose.end();
+}
 
 void load_mission(issuer_service& issuer, std::string mission_id,
                   std::function<void(result<mission_view>)> done) {

@@ -44,6 +44,8 @@ std::string entries_for(std::string_view authorization_details, std::string_view
 std::string render_mission(const mission_view& v, const issuer_service& issuer,
                            const client_config& client,
                            const std::vector<delivery::acked_version>* streams = nullptr);
+// The client's entry names what (tenant | user | reason) it may be told.
+bool discloses(const client_config& client, std::string_view what);
 bool sees_whole(const client_config& client, const store::mission& m);
 
 // Routes (api/missions.cpp, api/create_mission.cpp, api/scope.cpp, api/status.cpp,

@@ -86,6 +86,7 @@ page read_page(const store::rows& rows, const issuer_service& issuer, const clie
     page out;
     auto f = filter;
     std::size_t looked = 0;
+    store::mission_row last{};  // of the missions on the page
     for (;;) {
         f.limit = limits::list_page;
         const auto found = rows.list_missions(issuer.id, f);
@@ -93,13 +94,18 @@ page read_page(const store::rows& rows, const issuer_service& issuer, const clie
             f.after = m.state.row;
             ++looked;
             if (!may_know(client, keys_of(m))) continue;
+            // A filter by what is not disclosed would tell it to whoever guesses.
+            const bool asks_hidden =
+                (filter.tenant && !discloses(client, "tenant")) || filter.parent;
+            if (asks_hidden && !sees_whole(client, m)) continue;
+            if (out.missions.size() == filter.limit) {
+                out.next = last;
+                return out;
+            }
+            last = m.state.row;
             if (clock_trusted(*issuer.common) && judge_clock(m.state, now))
                 out.due.push_back(m.state.row);
             out.missions.push_back(view_of(rows, m));
-            if (out.missions.size() == filter.limit) {
-                out.next = f.after;
-                return out;
-            }
         }
         if (found.size() < f.limit) return out;
         if (looked >= rows_per_page) {

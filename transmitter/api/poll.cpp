@@ -68,6 +68,10 @@ void add_poll_route(router& r, authenticator& auth, delivery& out) {
               }
               const auto stream = own_stream(out, *who, tail);
               if (!stream) return respond(error_answer(stream.error()));
+              // A push stream has no poll endpoint: its SETs go one way alone.
+              if (stream->method != store::delivery_method::poll) {
+                  return respond(error_answer({errc::stream_not_found}));
+              }
               asked.until = who->token_expires;
               out.poll(stream->row, std::move(asked), std::move(respond));
           });

@@ -53,6 +53,8 @@ int http_status(errc code) noexcept;
 result<json::document> json_body(const net::http_request& request);
 // The same, and checked against the schema of that name (schemas/schemas.hpp): 400 with the place.
 result<json::document> checked_body(const net::http_request& request, std::string_view schema);
+// Content-Type absent or application/x-www-form-urlencoded.
+bool form_content_type(const net::http_request& request);
 // Query parameters; a name given twice, access_token: invalid_request.
 result<std::vector<std::pair<std::string, std::string>>> query_of(const net::http_request& request);
 

@@ -1,5 +1,7 @@
 #include "transmitter/auth/access_token.hpp"
 
+#include <algorithm>
+
 #include "base/json.hpp"
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
@@ -42,7 +44,9 @@ std::vector<std::string> split_scopes(std::string_view text) {
     std::vector<std::string> out;
     for (std::size_t at = 0; at < text.size();) {
         const auto space = std::min(text.find(' ', at), text.size());
-        if (space > at) out.emplace_back(text.substr(at, space - at));
+        const auto scope = text.substr(at, space - at);
+        if (!scope.empty() && std::find(out.begin(), out.end(), scope) == out.end())
+            out.emplace_back(scope);
         at = space + 1;
     }
     return out;

@@ -120,6 +120,8 @@ class issuer_authenticator final : public authenticator {
     }
 
     net::http_response token(const net::http_request& request) override {
+        if (!form_content_type(request))
+            return oauth_error(415, "invalid_request", "the body must be a form");
         const auto fields = net::parse_form(request.body);
         if (!fields) return oauth_error(400, "invalid_request", "the form is malformed");
         if (token_in_query(request.query) || !request.query.empty())

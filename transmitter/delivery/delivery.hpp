@@ -71,6 +71,7 @@ class delivery {
         store::stream_row row{};
         std::string client_id;
         store::stream_status status = store::stream_status::enabled;
+        store::delivery_method method = store::delivery_method::poll;
     };
     virtual std::optional<stream_ref> find_stream(std::string_view stream_id) const = 0;
 

@@ -76,7 +76,8 @@ result<void> issuer_delivery::start() {
     {
         const std::lock_guard lock(shared_);
         for (const auto& one : loaded) {
-            refs_[one.config.stream_id] = {one.config.row, one.config.client_id, one.config.status};
+            refs_[one.config.stream_id] = {one.config.row, one.config.client_id, one.config.status,
+                                           one.config.method};
         }
     }
     std::promise<void> ready;
@@ -198,7 +199,7 @@ void issuer_delivery::stream_added(store::stream s, std::vector<store::stream_ep
                                    store::cursor c) {
     {
         const std::lock_guard lock(shared_);
-        refs_[s.stream_id] = {s.row, s.client_id, s.status};
+        refs_[s.stream_id] = {s.row, s.client_id, s.status, s.method};
     }
     loaded_stream one;
     one.config = std::move(s);

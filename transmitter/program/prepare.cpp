@@ -144,7 +144,8 @@ result<std::pair<std::string, std::string>> load_certificate(const config& setti
 result<void> prepare_dev(config& settings, const std::string& folder) {
     if (auto r = make_private_folder(folder); !r) return r;
     if (settings.tls.certificate.empty()) {
-        if (!is_loopback(settings.listen_address))
+        if (!is_loopback(settings.listen_address) ||
+            (!settings.admin.address.empty() && !is_loopback(settings.admin.address)))
             return error{errc::bad_configuration,
                          "--dev listens on loopback only; [tls] certificate is needed elsewhere"};
         if (auto r = make_certificate(settings, folder); !r) return r;

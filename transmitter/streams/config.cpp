@@ -118,7 +118,8 @@ result<create_request> parse_create(const json::value& body, const net::egress_p
     }
 
     const json::value* delivery = json::find(body, "delivery");
-    if (delivery == nullptr) return out;  // wire.md section 1: no `delivery` means poll
+    if (delivery == nullptr || delivery->IsNull())
+        return out;  // wire.md section 1: no `delivery` means poll
     if (!delivery->IsObject()) return invalid("delivery must be an object");
     const auto method = json::find_string(*delivery, "method");
     if (!method) return invalid("delivery.method is required");
