@@ -43,12 +43,10 @@ class Door(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mission-doors-"))
         h.make_ca(cls.folder)
         cls.t = h.Transmitter(BUILD / "transmitter/mission-transmitter", cls.folder, clients(cls.folder))
+        # Also when a later part of the set-up fails.
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.addClassCleanup(lambda: cls.t.process and cls.t.process.stop())
         cls.t.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.t.process.stop()
-        shutil.rmtree(cls.folder)
 
     def raw(self, method, path, body=None, headers=None, content_type="application/json"):
         http = h.Http(self.t.port, self.t.ca)
@@ -506,6 +504,7 @@ class Push(Door):
         from crash_test import Probe
         cls.probe = Probe(BUILD / "tests/system/probe_receiver", cls.folder, "erp-push", cls.t, "push")
         cls.probe.start()
+        cls.addClassCleanup(cls.probe.kill)
         h.wait_for(lambda: (cls.probe.ask("status") or {}).get("streaming"), 20, why="the receiver is live")
         cls.door = h.Http(cls.probe.port, cls.t.ca)
         from cryptography.hazmat.primitives import serialization
@@ -522,11 +521,6 @@ class Push(Door):
                     k.kid = jwk["kid"]
                     cls.key = k
         assert cls.key, "no ES256 key of the transmitter found"
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.probe.kill()
-        super().tearDownClass()
 
     def claims(self, mission_id, version, state, **changes):
         c = {"iss": self.t.url, "aud": "https://erp.example", "iat": int(time.time()), "jti": secrets.token_urlsafe(16),
