@@ -1,5 +1,8 @@
 #include "events/subject.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -24,6 +27,8 @@ error at_member(std::string_view name, std::string_view why) {
 }
 
 enum class shape { any, account, email, phone_number, did };
+// E.164 knows 15 digits.
+constexpr std::size_t phone_digits = 15;
 struct known_format {
     std::string_view name;
     std::array<std::string_view, 2> required;  // the second may be empty
@@ -58,6 +63,23 @@ std::optional<error> read_text(std::string_view name, const json::value& v, std:
     return std::nullopt;
 }
 
+// `did:` method `:` identifier, and what may follow it (DID Core section 3.2).
+bool is_did_url(std::string_view text) {
+    if (!text.starts_with("did:")) return false;
+    text.remove_prefix(4);
+    const auto colon = text.find(':');
+    return colon != std::string_view::npos && colon > 0 && colon + 1 < text.size() &&
+           text.substr(0, colon).find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") ==
+               std::string_view::npos;
+}
+
+// SSF 1.0 section 3.5.3: textual IPv4 or IPv6 addresses (RFC 4001).
+bool is_ip_address(const std::string& text) {
+    in6_addr room{};
+    return text.find('\0') == std::string::npos && (inet_pton(AF_INET, text.c_str(), &room) == 1 ||
+                                                    inet_pton(AF_INET6, text.c_str(), &room) == 1);
+}
+
 // RFC 9493 section 3.2.1: an `acct` URI; section 3.2.2: an addr-spec. The shape is checked, the
 // mailbox is not ours to judge.
 std::optional<error> misshapen(const known_format& format, const std::string& text) {
@@ -77,12 +99,12 @@ std::optional<error> misshapen(const known_format& format, const std::string& te
             break;
         case shape::phone_number:
             // E.164 as RFC 9493 section 3.2.5 asks: '+' and digits.
-            if (text.size() < 2 || text[0] != '+' ||
+            if (text.size() < 2 || text.size() > 1 + phone_digits || text[0] != '+' ||
                 text.find_first_not_of("0123456789", 1) != std::string::npos)
                 return at_member("phone_number", "is not in E.164 form");
             break;
         case shape::did:
-            if (!text.starts_with("did:")) return at_member("url", "is no DID URL");
+            if (!is_did_url(text)) return at_member("url", "is no DID URL");
             break;
     }
     return std::nullopt;
@@ -112,8 +134,11 @@ fault parse_addresses(const json::value& v, subject& out) {
     if (list->Size() > identifiers_max)
         return at_member("ip-addresses", "has more than 32 entries");
     out.format = "ip-addresses";
-    for (const json::value& item : list->GetArray())
-        if (auto e = read_text("ip-addresses", item, out.addresses.emplace_back())) return e;
+    for (const json::value& item : list->GetArray()) {
+        std::string& text = out.addresses.emplace_back();
+        if (auto e = read_text("ip-addresses", item, text)) return e;
+        if (!is_ip_address(text)) return at_member("ip-addresses", "has what is no IP address");
+    }
     return std::nullopt;
 }
 
@@ -159,8 +184,9 @@ fault parse_at(const json::value& v, inside where, subject& out) {
         return parse_complex(v, out);
     }
     if (format == "aliases") {
-        // RFC 9493 section 3.2.8: aliases never nest; in a complex subject nobody could match them.
-        if (where != inside::nothing) return invalid("aliases inside another subject");
+        // RFC 9493 section 3.2.8: aliases never nest. A member of a complex subject may be named
+        // by several: it is a subject identifier of any format (SSF 1.0 section 3.2).
+        if (where == inside::aliases) return invalid("aliases inside aliases");
         return parse_aliases(v, out);
     }
     if (format == "ip-addresses") return parse_addresses(v, out);

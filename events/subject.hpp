@@ -36,7 +36,8 @@ struct subject {
 };
 
 // invalid_request with a sentence that names the member at fault. Sizes are bounded: 64 members,
-// 2 KiB a string, 32 identifiers; nesting of aliases or complex in one another is refused.
+// 2 KiB a string, 32 identifiers. A complex subject's members are simple, or aliases; nothing else
+// nests.
 result<subject> parse_subject(const json::value& v);
 void write_subject(json::writer& w, const subject& s);
 std::string to_json(const subject& s);

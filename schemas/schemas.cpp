@@ -1,12 +1,11 @@
 #include "schemas/schemas.hpp"
 
-#include <rapidjson/schema.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 
+#include "schemas/detail/verdict.hpp"
 #include "schemas/embedded.hpp"
 
 namespace mission::schemas {
@@ -22,7 +21,10 @@ namespace rj = RAPIDJSON_NAMESPACE;
 
 // RapidJSON 1.1 matches patterns in buffers of the compiled schema, so two threads must not share
 // one: each thread compiles those it uses, once.
-using compiled = std::unique_ptr<rj::SchemaDocument>;
+struct ready {
+    rj::Document text;
+    std::unique_ptr<rj::SchemaDocument> rules;
+};
 
 std::size_t index_of(std::string_view name) {
     const auto all = embedded();
@@ -32,46 +34,24 @@ std::size_t index_of(std::string_view name) {
     return static_cast<std::size_t>(it - all.begin());
 }
 
-const rj::SchemaDocument& schema_of(std::string_view name) {
-    thread_local std::vector<compiled> mine(embedded().size());
+const ready& schema_of(std::string_view name) {
+    thread_local std::vector<ready> mine(embedded().size());
     const std::size_t index = index_of(name);
-    if (!mine[index]) {
-        rj::Document doc;
+    ready& one = mine[index];
+    if (!one.rules) {
         const std::string_view text = embedded()[index].text;
-        doc.Parse(text.data(), text.size());
-        if (doc.HasParseError()) broken("not JSON", name);
-        mine[index] = std::make_unique<rj::SchemaDocument>(doc);
+        one.text.Parse(text.data(), text.size());
+        if (one.text.HasParseError()) broken("not JSON", name);
+        one.rules = std::make_unique<rj::SchemaDocument>(one.text);
     }
-    return *mine[index];
+    return one;
 }
 
 }  // namespace
 
 result<void> validate(std::string_view schema, const json::value& v) {
-    rj::SchemaValidator validator(schema_of(schema));
-    if (v.Accept(validator)) return {};
-    rj::StringBuffer place;
-    validator.GetInvalidDocumentPointer().Stringify(place);
-    std::string where(place.GetString(), place.GetSize());
-    // The pointer quotes the document: enough of it to find the place, not an echo of a body.
-    if (where.size() > 128) where.resize(128);
-    if (where.empty()) where = "/";
-    const std::string keyword =
-        validator.GetInvalidSchemaKeyword() ? validator.GetInvalidSchemaKeyword() : "invalid";
-    std::string detail = where + ": " + keyword;
-    if (keyword == "required") {
-        // The validator says that something is missing; the schema says what.
-        rj::Document text;
-        text.Parse(schemas::text(schema).data(), schemas::text(schema).size());
-        const auto* rule = validator.GetInvalidSchemaPointer().Get(text);
-        const auto* object = validator.GetInvalidDocumentPointer().Get(v);
-        const auto* names = rule ? json::find(*rule, "required") : nullptr;
-        for (rj::SizeType i = 0; names && object && names->IsArray() && i < names->Size(); ++i) {
-            if (json::find(*object, json::view((*names)[i])) == nullptr)
-                detail.append(" ").append(json::view((*names)[i]));
-        }
-    }
-    return error{errc::schema_violation, detail};
+    const ready& one = schema_of(schema);
+    return detail::judge(*one.rules, one.text, v);
 }
 
 std::vector<std::string_view> names() {

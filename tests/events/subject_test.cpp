@@ -91,7 +91,13 @@ TEST_CASE("the shape of accounts, addresses, numbers and DIDs is checked") {
           errc::invalid_request);
     CHECK(fault(R"({"format":"phone_number","phone_number":"+1 206"})") == errc::invalid_request);
     CHECK(fault(R"({"format":"phone_number","phone_number":"+"})") == errc::invalid_request);
-    CHECK(fault(R"({"format":"did","url":"https://x"})") == errc::invalid_request);
+    CHECK(fault(R"({"format":"phone_number","phone_number":"+123456789012345"})") == errc{});
+    CHECK(fault(R"({"format":"phone_number","phone_number":"+1234567890123456"})") ==
+          errc::invalid_request);
+    for (const char* url :
+         {"https://x", "did:", "did:example", "did:example:", "did::1", "did:Example:1"})
+        CHECK(fault(std::string(R"({"format":"did","url":")") + url + "\"}") ==
+              errc::invalid_request);
 }
 
 TEST_CASE("a proprietary format has string members, at least one") {
@@ -100,15 +106,29 @@ TEST_CASE("a proprietary format has string members, at least one") {
     CHECK(fault(R"({"format":"acme"})") == errc::invalid_request);
 }
 
-TEST_CASE("aliases and complex subjects do not nest in one another or themselves") {
+TEST_CASE("nothing nests but aliases in a complex subject, and those one level deep") {
     const std::string simple = R"({"format":"opaque","id":"1"})";
     const std::string aliases = R"({"format":"aliases","identifiers":[)" + simple + "]}";
     const std::string complex = R"({"format":"complex","user":)" + simple + '}';
-    for (const std::string& inner : {aliases, complex}) {
+    for (const std::string& inner : {aliases, complex})
         CHECK(fault(R"({"format":"aliases","identifiers":[)" + inner + "]}") ==
               errc::invalid_request);
-        CHECK(fault(R"({"format":"complex","user":)" + inner + '}') == errc::invalid_request);
-    }
+    CHECK(fault(R"({"format":"complex","user":)" + complex + '}') == errc::invalid_request);
+    const std::string named = R"({"format":"complex","user":)" + aliases + '}';
+    CHECK(to_json(parsed(named).value()) == named);
+    CHECK(fault(R"({"format":"complex","user":{"format":"aliases","identifiers":[)" + aliases +
+                "]}}") == errc::invalid_request);
+}
+
+TEST_CASE("ip-addresses are textual IPv4 or IPv6 addresses") {
+    const auto of = [](const std::string& one) {
+        return fault(R"({"format":"ip-addresses","ip-addresses":[")" + one + "\"]}");
+    };
+    for (const char* good_one : {"10.29.37.75", "::1", "2001:db8::8a2e:370:7334", "::ffff:1.2.3.4"})
+        CHECK(of(good_one) == errc{});
+    for (const char* bad : {"localhost", "10.29.37", "10.0.0.256", "1.2.3.4/8", "::g",
+                            "1.2.3.4\\u0000x", "[::1]", " ::1"})
+        CHECK_MESSAGE(of(bad) == errc::invalid_request, bad);
 }
 
 TEST_CASE("a complex subject has members, each of them a subject") {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../events/sample.hpp"
+#include "events/catalog.hpp"
 #include "events/mission_event.hpp"
 #include "events/set.hpp"
 
@@ -126,11 +127,16 @@ TEST_CASE("there is a schema for every event type and every body that comes in")
     const std::set<std::string_view> names(all.begin(), all.end());
     for (const std::string_view event : mission_event_names)
         CHECK(names.contains("event-" + std::string(event)));
-    for (const char* name :
-         {"event-lifecycle-change", "event-verification", "event-stream-updated", "set-claims",
-          "subject", "mission-create", "mission-scope", "lifecycle", "stream-create",
-          "verify-request", "poll-request", "mission", "mission-status-claims", "stream"})
-        CHECK(names.contains(name));
+    for (const event_kind& kind : event_catalog())
+        CHECK_MESSAGE(names.contains(kind.schema), kind.schema);
+    for (const char* name : {"event-lifecycle-change", "set-claims",    "subject",
+                             "mission-create",         "mission-scope", "lifecycle",
+                             "stream-create",          "stream-update", "stream-replace",
+                             "status-update",          "subject-add",   "subject-remove",
+                             "verify-request",         "poll-request",  "signal-emit",
+                             "admin-replay",           "admin-status",  "mission",
+                             "mission-status-claims",  "stream"})
+        CHECK_MESSAGE(names.contains(name), name);
 }
 
 TEST_CASE("what events/ prints is valid: bodies, subjects, claims, SSF's own events") {
@@ -163,6 +169,28 @@ TEST_CASE("the schema of subjects and the parser agree on every vector") {
         CHECK_MESSAGE(parse_subject(v).has_value(), json::write(v));
     for (const auto& v : vectors["invalid"].GetArray())
         CHECK_MESSAGE(!parse_subject(v["value"]).has_value(), v["why"].GetString());
+}
+
+TEST_CASE(
+    "what the schema of a standard event takes, its typed reader and the sender's check take") {
+    for (const event_kind& kind : event_catalog()) {
+        for (const auto& v : vectors_of(kind.schema)["valid"].GetArray()) {
+            const auto ok = check_event(kind, subject::email("a@b.c"), v);
+            CHECK_MESSAGE(
+                (ok.has_value() || kind.deprecated),
+                kind.schema << ": " << json::write(v) << ": " << (ok ? "" : ok.error().detail));
+        }
+    }
+}
+
+TEST_CASE("what the sender's check refuses for its shape, the schema refuses too") {
+    for (const event_kind& kind : event_catalog()) {
+        if (kind.deprecated) continue;
+        for (const auto& v : vectors_of(kind.schema)["invalid"].GetArray())
+            if (!check_event(kind, subject::email("a@b.c"), v["value"]))
+                CHECK_MESSAGE(!schemas::validate(kind.schema, v["value"]).has_value(),
+                              kind.schema << " takes " << v["why"].GetString());
+    }
 }
 
 TEST_CASE("a violation names the place and the keyword, and quotes little") {
