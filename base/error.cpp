@@ -33,6 +33,7 @@ std::string_view name(errc code) noexcept {
         MISSION_NAME(bad_claims);
         MISSION_NAME(token_replayed);
         MISSION_NAME(keys_unavailable);
+        MISSION_NAME(invalid_dpop_proof);
         MISSION_NAME(key_unreadable);
         MISSION_NAME(key_malformed);
         MISSION_NAME(key_unsupported);

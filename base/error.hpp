@@ -38,6 +38,7 @@ enum class errc : int {
     bad_claims = 109,
     token_replayed = 110,
     keys_unavailable = 111,
+    invalid_dpop_proof = 112,
     // 2xx: key
     key_unreadable = 200,
     key_malformed = 201,

@@ -54,11 +54,22 @@ inline constexpr std::size_t list_page = 1000;
 inline constexpr std::size_t description_bytes = 255;  // wire.md section 1: truncated
 inline constexpr std::size_t authorization_header_bytes = 4096;
 inline constexpr std::size_t endpoint_url_bytes = 2048;
+inline constexpr std::size_t status_reason_bytes = 1024;
+// An event that somebody emits: with subject and claims its SET stays far below token_bytes.
+inline constexpr std::size_t emitted_event_bytes = 64u << 10;
+inline constexpr std::size_t txn_bytes = 255;
+// Operators that watch the log: how many, and how long one answer waits for something to tell.
+inline constexpr std::size_t tails = 32;
+inline constexpr auto tail_wait = 5s;
+inline constexpr std::size_t emission_audience = 1000;
 inline constexpr std::size_t events_requested_entries = 256;
 inline constexpr std::size_t verify_state_bytes = 1024;
 inline constexpr std::size_t poll_max_events = 1000;
 inline constexpr std::size_t poll_acks = 10'000;
 inline constexpr auto poll_wait = 30s;
+// When a 404 goes out, counted from the arrival of its request: beyond what looking takes, so that
+// not found and not yours take the same time (transmitter/api/even_refusal.hpp).
+inline constexpr auto refusal_time = 5ms;
 inline constexpr std::size_t acked_ranges = 1024;   // acked-ahead ranges of one cursor
 inline constexpr std::size_t stream_window = 4096;  // unsettled signals held in memory per stream
 inline constexpr auto retry_after_max = 5min;
@@ -92,11 +103,57 @@ inline constexpr std::size_t access_token_bytes = 8u << 10;
 inline constexpr std::size_t assertion_bytes = 16u << 10;
 inline constexpr std::size_t assertion_jti_bytes = 255;
 inline constexpr std::size_t token_verdicts = 100'000;
+// Introspected verdicts live no longer, whatever the token says (wire.md section 1).
+inline constexpr auto introspection_age = 60s;
+// Looking up what a foreign token is worth: one exchange, tokens at a time, requests that wait.
+inline constexpr auto token_lookup_timeout = 5s;
+inline constexpr std::size_t token_lookups = 256;
+inline constexpr std::size_t token_lookup_waiters = 2048;
+inline constexpr std::size_t introspection_bytes = 64u << 10;
+// Keys of token issuers: renewed in the background after `age`, used up to `stale` when the issuer
+// cannot be reached; a failed attempt is repeated after `retry`.
+inline constexpr auto token_keys_age = 5min;
+inline constexpr auto token_keys_stale = 1h;
+inline constexpr auto token_keys_retry = 5s;
+// A DPoP proof is good for so long after its `iat` (RFC 9449 section 11.1), and is remembered that
+// long: memory for 8,000 requests a second.
+inline constexpr auto dpop_proof_age = 60s;
+inline constexpr std::size_t dpop_proofs = 1'000'000;
 
 // Receiver. wire.md section 5.
 inline constexpr auto iat_ahead_max = 5min;
 inline constexpr auto jwks_refetch_min = 30s;
 inline constexpr auto jwks_unavailable_max = 10min;
-inline constexpr std::size_t seen_jti = 100'000;
+// Known `jti`s of SETs that are not about missions: for longer than a transmitter holds them
+// (hold_days = 7), the oldest out.
+inline constexpr std::size_t seen_jti = 1'000'000;
+inline constexpr auto seen_jti_kept = 8 * 24h;
+// Events that wait for their handlers: with more of them SETs are answered 503 and come again.
+inline constexpr std::size_t inbox_events = 20'000;
+inline constexpr std::size_t inbox_bytes = 64u << 20;
+inline constexpr unsigned inbox_concurrency = 4;  // handler calls at once
+// A transmitter that turns a key over under its old kid, or revokes one, is noticed within this.
+inline constexpr auto jwks_fresh = 5min;
+// What a peer says is wrong, in our log.
+inline constexpr std::size_t peer_words_bytes = 300;
+// SETs that wait for the key set, and pushes that wait for their answer.
+inline constexpr int waiting_for_keys = 1000;
+inline constexpr int pushes_in_flight = 1000;
+inline constexpr std::size_t poll_batch = 100;  // SETs asked for at once
+// Subjects of the host's configuration.
+inline constexpr std::size_t configured_subjects = 10'000;
+// Mission Status: requests at once, missions waiting, and the pace of a new epoch.
+inline constexpr std::size_t status_in_flight = 16;
+inline constexpr std::size_t status_waiting = 20'000;
+inline constexpr std::size_t status_confirm_per_tick = 10;
+inline constexpr auto status_confirm_tick = 50ms;  // 200 missions a second
+inline constexpr auto status_not_found_kept = 1s;
+inline constexpr std::size_t status_not_found = 10'000;
+// Units that wait while the disk refuses; units of one transaction.
+inline constexpr std::size_t state_units_waiting = 10'000;
+inline constexpr std::size_t state_units_per_commit = 1024;
+// Finished teardown tasks are evidence, not work: so many are kept, in rows and in memory.
+inline constexpr std::int64_t finished_tasks_rows = 10'000;
+inline constexpr std::size_t finished_tasks_memory = 1000;
 
 }  // namespace mission::limits

@@ -35,4 +35,15 @@ std::size_t headers::count(std::string_view name) const noexcept {
                                                   [&](const auto& f) { return f.first == name; }));
 }
 
+http_response http_handler::refuse(const http_request&, int status, std::string_view err,
+                                   std::string_view description) {
+    http_response r;
+    r.status = status;
+    r.fields.add("content-type", "application/json");
+    r.fields.add("cache-control", "no-store");
+    r.body.append(R"({"err":")").append(err).append(R"(","description":")");
+    r.body.append(description).append(R"("})");
+    return r;
+}
+
 }  // namespace mission::net

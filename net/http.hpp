@@ -33,7 +33,8 @@ struct peer_info {
     std::string address;  // textual, without port
     std::uint16_t port = 0;
     bool tls = false;
-    std::string certificate_der;  // the client's verified certificate, empty when none
+    // The client's certificate, verified as the server's options have it; empty when none.
+    std::string certificate_der;
 };
 
 struct http_request {
@@ -42,7 +43,11 @@ struct http_request {
     std::string query;  // after '?', as sent
     headers fields;
     std::string body;
+    // The body was over the server's limit and is not here (server_options::hand_over_too_large).
+    bool body_too_large = false;
     peer_info peer;
+    // What whoever looked at the request before its handler has found out; owned by them.
+    std::shared_ptr<const void> context;
 };
 
 struct http_response {
@@ -75,6 +80,10 @@ class http_handler {
   public:
     virtual ~http_handler() = default;
     virtual void handle(http_request request, responder respond) = 0;
+    // How the server's own refusals look: malformed, oversized and slow requests. `head` holds what
+    // could be read of it, perhaps nothing. {"err":..,"description":..} unless overridden.
+    virtual http_response refuse(const http_request& head, int status, std::string_view err,
+                                 std::string_view description);
 };
 
 // application/x-www-form-urlencoded, both ways. A name given twice is refused (RFC 6749 3.2).

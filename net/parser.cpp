@@ -216,8 +216,16 @@ parse_status request_parser::feed(std::string_view data, std::size_t& consumed) 
         data.remove_prefix(n);
         consumed += n;
         if (ec == http::error::need_more) return parse_status::more;
-        if (ec == http::error::header_limit) return fail(431, "request head too large");
-        if (over_limit(ec)) return fail(413, "request body too large");
+        if (ec == http::error::header_limit) {
+            split_target(parser.target, impl_->request);  // whoever answers may ask where it went
+            return fail(431, "request head too large");
+        }
+        if (over_limit(ec)) {
+            // A length that is over the limit is found before the head counts as done.
+            if (!impl_->head_checked && check_head() == parse_status::failed)
+                return parse_status::failed;
+            return fail(413, "request body too large");
+        }
         if (ec) return fail(400, "malformed request");
         if (parser.is_header_done() && !impl_->head_checked) {
             impl_->head_checked = true;

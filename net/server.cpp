@@ -369,7 +369,8 @@ class http_server_impl final : public http_server {
 
     result<void> reload(std::string certificate_pem, std::string private_key_pem) override {
         auto made = detail::make_server_context(certificate_pem, private_key_pem,
-                                                shared_->options.client_ca_pem);
+                                                shared_->options.client_ca_pem,
+                                                shared_->options.accept_any_client_certificate);
         if (!made) return made.error();
         shared_->certificate(std::move(*made));
         return {};
@@ -392,7 +393,8 @@ result<std::unique_ptr<http_server>> make_http_server(runtime& rt, server_option
     detail::ssl_context certificate;
     if (options.mode != transport::plain) {
         auto made = detail::make_server_context(options.certificate_pem, options.private_key_pem,
-                                                options.client_ca_pem);
+                                                options.client_ca_pem,
+                                                options.accept_any_client_certificate);
         if (!made) return made.error();
         certificate = std::move(*made);
     }

@@ -29,7 +29,15 @@ struct server_options {
     std::string private_key_pem;
     std::string client_ca_pem;  // not empty: client certificates are asked for and verified,
                                 // and optional
+    // Client certificates are asked for and taken from whoever holds the key: self-signed ones, or
+    // of a CA unknown here. Who it is decides the handler, by the DER (RFC 8705 section 2.2). Only
+    // without client_ca_pem.
+    bool accept_any_client_certificate = false;
     std::size_t max_body = limits::http_body_bytes;
+    // A request with a larger body goes to the handler all the same, without the body and with
+    // `body_too_large` set: who may not ask at all is told that first. The connection ends after
+    // the answer.
+    bool hand_over_too_large = false;
     std::size_t max_connections = limits::connections;
     std::size_t max_connections_per_address = limits::connections_per_address;
     std::chrono::milliseconds handshake_timeout = limits::handshake_timeout;

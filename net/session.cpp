@@ -277,6 +277,14 @@ void session::parsed(parse_status status) {
             }
             return;
         case parse_status::failed:
+            if (parser_.status() == 413 && shared_->options.hand_over_too_large) {
+                ++shared_->bad_requests;
+                parser_.request().body = {};
+                parser_.request().body_too_large = true;
+                linger_after_ = true;
+                phase_ = phase::dispatching;
+                return;
+            }
             refuse(parser_.status(),
                    parser_.status() == 413 || parser_.status() == 431 ? "too_large"
                                                                       : "invalid_request",
@@ -294,7 +302,8 @@ void session::dispatch() {
     phase_ = phase::handling;
     expire_at(never);  // the handler has as long as it takes; a long poll takes 30 s
     head_only_ = parser_.head_only();
-    close_after_ = !parser_.keep_alive();
+    // What is left of a body that nobody reads would pass for the next request.
+    close_after_ = parser_.request().body_too_large || !parser_.keep_alive();
     auto request = std::move(parser_.request());
     request.peer.address = peer_.text;
     request.peer.port = peer_.port;
@@ -352,12 +361,7 @@ void session::answer(std::uint64_t exchange, http_response r) {
 
 void session::refuse(int status, std::string_view what, std::string_view description) {
     ++shared_->bad_requests;
-    http_response r;
-    r.status = status;
-    r.fields.add("content-type", "application/json");
-    r.fields.add("cache-control", "no-store");
-    r.body.append(R"({"err":")").append(what).append(R"(","description":")");
-    r.body.append(description).append(R"("})");
+    const auto r = shared_->handler.refuse(parser_.request(), status, what, description);
     head_only_ = parser_.head_only();
     close_after_ = true;
     linger_after_ = true;

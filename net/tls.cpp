@@ -121,11 +121,33 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
     return SSL_TLSEXT_ERR_OK;
 }
 
+// Forgives that nobody vouches for a client's certificate; not that it is out of date, forged, or
+// too weak.
+int vouch_for_itself(int ok, X509_STORE_CTX* context) {
+    if (ok == 1) return 1;
+    switch (X509_STORE_CTX_get_error(context)) {
+        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+        case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        case X509_V_ERR_CERT_UNTRUSTED:
+        case X509_V_ERR_INVALID_CA:
+        case X509_V_ERR_INVALID_PURPOSE:
+            // What is forgiven is not remembered: the connection's result is what else was wrong.
+            X509_STORE_CTX_set_error(context, X509_V_OK);
+            return 1;
+        default:
+            return 0;
+    }
+}
+
 }  // namespace
 
 result<ssl_context> make_server_context(const std::string& certificate_pem,
                                         const std::string& private_key_pem,
-                                        const std::string& client_ca_pem) {
+                                        const std::string& client_ca_pem,
+                                        bool any_client_certificate) {
     auto made = make_context(TLS_server_method());
     if (!made) return made;
     SSL_CTX* c = made->get();
@@ -143,6 +165,8 @@ result<ssl_context> make_server_context(const std::string& certificate_pem,
         }
         // Optional: who sends none is let in; who sends a wrong one is not.
         SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+    } else if (any_client_certificate) {
+        SSL_CTX_set_verify(c, SSL_VERIFY_PEER, vouch_for_itself);
     }
     return made;
 }

@@ -28,10 +28,11 @@ std::string_view name(stream_status s) noexcept {
 }
 
 bool changes::empty() const noexcept {
-    return missions.empty() && nonces.empty() && new_streams.empty() && updated_streams.empty() &&
-           removed_streams.empty() && epochs.empty() && cursors.empty() && exceptions.empty() &&
-           settled_exceptions.empty() && stream_events.empty() && settled_stream_events.empty() &&
-           subjects.empty();
+    return missions.empty() && events.empty() && nonces.empty() && new_streams.empty() &&
+           updated_streams.empty() && removed_streams.empty() && epochs.empty() &&
+           cursors.empty() && exceptions.empty() && settled_exceptions.empty() &&
+           stream_events.empty() && settled_stream_events.empty() && subjects.empty() &&
+           routed.empty();
 }
 
 }  // namespace mission::store

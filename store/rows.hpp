@@ -81,16 +81,24 @@ struct match_keys {
     friend bool operator==(const match_keys&, const match_keys&) = default;
 };
 
+// What a row of the log tells: a version of a mission, or an event that somebody emitted
+// (`POST /signals`: CAEP, RISC, configured foreign types).
+enum class signal_kind { mission, event };
+
 // One committed change; one row of the log. Immutable.
 struct signal {
     seq_t seq = 0;
     issuer_id issuer{};
+    signal_kind kind = signal_kind::mission;
     std::uint16_t bucket = 0;
-    mission_row mission{};
-    std::int64_t version = 0;  // of the mission
+    mission_row mission{};     // 0 for an event
+    std::int64_t version = 0;  // of the mission; 0 for an event
     wall_time committed_at{};
     std::string txn;
-    std::string body;  // events::to_record: the full change, uncut
+    // mission: events::to_record, the full change, uncut. event: the record of
+    // transmitter/delivery/emitted.hpp (type, subject, event, audience).
+    std::string body;
+    std::string signal_id;  // random; of an event alone
     match_keys keys;
     std::int64_t authority_revision = 0;
     std::string batch_id;  // of the transaction that wrote it
@@ -132,9 +140,14 @@ struct stream_epoch {
 
 // Everything at or below `acked_seq` is settled; beyond it the ranges [first, last], ascending,
 // disjoint, at most limits::acked_ranges.
+//
+// `open`: something at or below the issuer's routed_seq may be unsettled, so the cursor alone says
+// where the stream stands. Not open: everything up to max(acked_seq, routed_seq) is settled; an
+// idle stream's row is never written, however far the log goes on.
 struct cursor {
     stream_row stream{};
     seq_t acked_seq = 0;
+    bool open = true;
     std::vector<std::pair<seq_t, seq_t>> ranges;
 };
 
@@ -160,6 +173,9 @@ struct stream_event {
 };
 
 // Versioned subject filter: in force for seq in [added_seq, removed_seq).
+//
+// A stream with default_subjects NONE gets what an including row matches. One with ALL gets
+// everything but what an excluding row matches, unless an including row matches it too.
 struct stream_subject {
     stream_row stream{};
     std::string key;      // events::canonical_key of a simple subject, or of the complex one
@@ -167,6 +183,10 @@ struct stream_subject {
     seq_t added_seq = 0;
     std::optional<seq_t> removed_seq;
     bool verified = true;
+    bool excluded = false;
+    // Removed by the receiver, in force until this time (SSF 1.0 section 9.3): then a decision
+    // sets removed_seq.
+    std::optional<wall_time> remove_at;
 };
 
 // An answered operation (I11). `scope` names the kind ("lifecycle", "create").

@@ -4,7 +4,7 @@
 //                                                      begin
 //                                                      for each decision: rows, now -> changes
 //                                                      commit (durable)
-//                                                      listener(signals), then each completion
+//                                                      each completion, then listener(signals)
 //
 // One writer per store. A decision is pure: it reads `rows`, which show everything that earlier
 // decisions of the same batch have written, and returns changes or a refusal; it can be run again
@@ -65,6 +65,21 @@ class rows {
     virtual std::vector<exception> exceptions(stream_row) const = 0;
     virtual std::vector<stream_event> stream_events(stream_row) const = 0;  // by created_at
     virtual std::vector<stream_subject> subjects(stream_row) const = 0;
+    // Rows of one key, all intervals still kept, by added_seq.
+    virtual std::vector<stream_subject> subjects(stream_row, std::string_view key) const = 0;
+    // Those in force or to come (removed_seq unset).
+    virtual std::size_t subject_count(stream_row) const = 0;
+    // All rows of an issuer's streams that are not removed, one after the other: a million fit.
+    virtual void each_subject(issuer_id,
+                              const std::function<void(const stream_subject&)>& fn) const = 0;
+    // Rows whose `remove_at` has come and removed_seq is unset, soonest first.
+    virtual std::vector<stream_subject> due_subject_removals(issuer_id, wall_time until,
+                                                             std::size_t limit) const = 0;
+    // Every stream of the issuer whose cursor is not open has settled everything up to here.
+    virtual seq_t routed_seq(issuer_id) const = 0;
+    // Cursors that are open, of streams that are not removed.
+    virtual std::vector<cursor> open_cursors(issuer_id) const = 0;
+    virtual std::optional<signal> find_signal(issuer_id, std::string_view signal_id) const = 0;
 
     virtual std::optional<nonce_record> find_nonce(issuer_id, std::string_view scope,
                                                    std::string_view client_id,
@@ -85,8 +100,17 @@ struct mission_commit {
     match_keys keys;
 };
 
+// An event for the log that belongs to no mission.
+struct event_commit {
+    issuer_id issuer{};
+    std::string txn;
+    std::string body;
+    std::string signal_id;
+};
+
 struct changes {
     std::vector<mission_commit> missions;
+    std::vector<event_commit> events;  // appended after the missions of the same decision
     std::vector<nonce_record> nonces;
     std::vector<stream> new_streams;          // rows are assigned; epochs below refer to them
     std::vector<stream> updated_streams;      // by row
@@ -99,6 +123,8 @@ struct changes {
     std::vector<stream_event> stream_events;  // inserted or replaced by (stream, jti)
     std::vector<std::pair<stream_row, std::string>> settled_stream_events;  // by jti
     std::vector<stream_subject> subjects;  // inserted or replaced by (stream, key, added_seq)
+    // Raised, never lowered.
+    std::vector<std::pair<issuer_id, seq_t>> routed;
     bool empty() const noexcept;
 };
 
@@ -108,7 +134,7 @@ using decision = std::function<result<changes>(const rows&, wall_time now)>;
 
 struct receipt {
     wall_time committed_at{};
-    std::vector<seq_t> seqs;            // of the decision's mission commits, in order
+    std::vector<seq_t> seqs;            // of its mission commits, then of its events, in order
     std::vector<mission_row> missions;  // likewise
     std::vector<stream_row> streams;    // of its new streams
 };
@@ -118,7 +144,9 @@ struct receipt {
 // store_full for ENOSPC and EFBIG; store_read_only; store_locked.
 using completion = std::function<void(result<receipt>)>;
 
-// The signals of one durable batch, in order; on the writer thread, before the completions.
+// The signals of one durable batch, in order; on the writer thread, after the completions of the
+// batch: who is told of a changed stream by a completion knows it before the signals that come
+// after the change.
 using commit_listener = std::function<void(std::shared_ptr<const std::vector<signal>>)>;
 
 class store {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/time.hpp"
 #include "jose/key.hpp"
 
 namespace mission::transmitter {
@@ -22,28 +23,52 @@ struct mission_visibility {
     static result<mission_visibility> from_json(std::string_view text);
 };
 
+// [[auth.issuer]]: whose access tokens are taken beside our own.
+struct token_issuer_config {
+    std::string issuer;
+    std::string jwks_uri;                  // RFC 9068 tokens; or:
+    std::string introspection;             // RFC 7662 endpoint
+    std::string audience;                  // what `aud` must name
+    std::string client_id, client_secret;  // towards the introspection endpoint
+    bool typ_jwt = false;                  // `typ` may be "JWT" (wire.md section 1)
+    std::string ca_file;                   // PEM; empty: the system's trust store
+    std::vector<std::string> algs;         // empty: ES256, RS256, PS256, EdDSA
+};
+
+// [[foreign_event]]: an event type that `POST /signals` takes beside CAEP and RISC.
+struct foreign_event_config {
+    std::string type;         // URI
+    std::string schema_json;  // JSON Schema text of the event object (read from `schema`, a file)
+};
+
 struct client_config {
     std::string id;
     std::string issuer;        // url of one of ours; resolved when there is only one
     std::string token_issuer;  // empty: the built-in token endpoint
     std::string secret, token;
+    std::optional<wall_time> token_expires;  // of the static token; none: as long as it is here
     jose::key_set jwks;
-    std::string certificate;  // PEM, for mTLS
+    std::string certificate;         // PEM, for mTLS
+    std::string certificate_sha256;  // of its DER, 32 octets
     std::string audience;
     std::vector<std::string> scopes;
     std::vector<std::string> lifecycle;  // operations it may use
     std::vector<std::string> events;     // event type URIs offered; empty: all mission types
     mission_visibility missions;
     std::vector<std::string> disclose;  // tenant | user | reason
-    std::string caep_bridge, signals_to;
+    std::string caep_bridge;            // "" | "session" | "user"
+    std::string signals_to;             // "" | "all": may address `POST /signals` to everybody
     std::optional<bool> default_subjects_all;
     std::optional<jose::alg> alg;
 };
 
 struct issuer_config {
-    std::string url;   // no trailing slash, no query
-    std::string path;  // of the url: "" or "/tenant"
+    std::string url;   // as configured, maybe with a trailing slash: this is `iss`
+    std::string path;  // of the url, without a trailing slash: "" or "/tenant"
     bool mirror = false, in_place_extension = false;
+
+    // What paths are appended to: the url without its trailing slash.
+    std::string base() const { return url.ends_with('/') ? url.substr(0, url.size() - 1) : url; }
 };
 
 struct config {
@@ -59,6 +84,10 @@ struct config {
     } admin;
     std::string store_url = "sqlite:state/transmitter.db";
     std::string signing_directory = "state/keys";
+    // See key_ring_options, whose defaults these are but for one: unset, a key of SETs alone is
+    // retained for hold_days and one day more.
+    std::chrono::seconds signing_lead{600};
+    std::optional<std::chrono::seconds> signing_retain, signing_status_retain;
     std::string secrets_key_file = "state/secret.key";
     std::string secrets_key;  // 32 octets once loaded
     struct {
@@ -71,16 +100,23 @@ struct config {
         std::chrono::milliseconds redelivery{5'000};
         std::chrono::days hold_days{7};
         std::int64_t hold_signals = 1'000'000;
+        // How long a removed subject is still delivered (SSF 1.0 section 9.3).
+        std::chrono::milliseconds removal_grace{0};
+        std::size_t subjects_per_stream = 2'000'000;
     } ssf;
     struct {
         std::string ca_file;
         std::vector<std::string> allow;
         std::chrono::milliseconds timeout{10'000};
         std::size_t window = 16;
+        // A relation that was bad for so long is paused, and told so.
+        std::chrono::milliseconds pause_after{86'400'000};
     } push;
     struct {
         bool token_endpoint = true, allow_bearer = false;
+        std::vector<token_issuer_config> issuers;
     } auth;
+    std::vector<foreign_event_config> foreign_events;
     std::string event_type_base;  // default events::event_type_base
     std::vector<client_config> clients;
 

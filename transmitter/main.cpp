@@ -12,6 +12,7 @@
 
 #include "transmitter/config/read_config.hpp"
 #include "transmitter/program/app.hpp"
+#include "transmitter/program/keys_command.hpp"
 #include "transmitter/program/prepare.hpp"
 
 namespace {
@@ -131,16 +132,12 @@ int check_config_file(const arguments& a) {
     return 0;
 }
 
-int list_all_keys(const arguments& a) {
+int run_keys(const arguments& a, const keys_request& request) {
     const auto settings = settings_of(a);
     if (!settings) return failed(settings.error());
-    for (const auto& issuer : settings->issuers) {
-        const auto keys = list_keys(settings->signing_directory + "/" + issuer_folder(issuer.url));
-        if (!keys) return failed(keys.error());
-        for (const auto& k : *keys)
-            std::cout << issuer.url << "  " << k.alg << "  " << k.role << "  " << k.kid << "  "
-                      << k.file << "\n";
-    }
+    const auto text = keys_command(*settings, request);
+    if (!text) return failed(text.error());
+    std::cout << *text;
     return 0;
 }
 
@@ -157,11 +154,22 @@ int main(int argc, char** argv) {
     serve_command->add_flag("--verbose", a.verbose, "Log refusals and details too");
     auto* check_command = cli.add_subcommand("check-config", "Read the configuration and stop");
     check_command->add_option("--config,config", a.config_file, "Configuration file")->required();
-    auto* keys_command = cli.add_subcommand("keys", "Signing keys");
-    keys_command->require_subcommand(1);
-    auto* keys_list = keys_command->add_subcommand("list", "Show every key and its role");
-    keys_list->add_option("--config", a.config_file, "Configuration file");
-    keys_list->add_flag("--dev", a.dev, "Those of --dev without a configuration");
+    auto* keys_menu = cli.add_subcommand("keys", "Signing keys; a running transmitter follows");
+    keys_menu->require_subcommand(1);
+    keys_request keys;
+    auto* keys_list = keys_menu->add_subcommand("list", "Show every key and its role");
+    auto* keys_rotate = keys_menu->add_subcommand(
+        "rotate", "Sign with the next key; or as soon as it has been published long enough");
+    auto* keys_revoke = keys_menu->add_subcommand(
+        "revoke", "Take a key out of use and out of the JWKS at once, for good");
+    for (auto* c : {keys_list, keys_rotate, keys_revoke}) {
+        c->add_option("--config", a.config_file, "Configuration file");
+        c->add_flag("--dev", a.dev, "Those of --dev without a configuration");
+        c->add_option("--issuer", keys.issuer, "Of this issuer alone (its URL)");
+    }
+    keys_rotate->add_option("--alg", keys.alg, "Of this algorithm alone")
+        ->check(CLI::IsMember({"ES256", "RS256"}));
+    keys_revoke->add_option("kid", keys.kid, "As `keys list` shows it")->required();
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -171,7 +179,9 @@ int main(int argc, char** argv) {
     try {
         if (*serve_command) return serve(a);
         if (*check_command) return check_config_file(a);
-        return list_all_keys(a);
+        if (*keys_rotate) keys.what = keys_request::kind::rotate;
+        if (*keys_revoke) keys.what = keys_request::kind::revoke;
+        return run_keys(a, keys);
     } catch (const std::exception& e) {
         std::cerr << "mission-transmitter: " << e.what() << "\n";
         return 1;

@@ -44,7 +44,7 @@ struct issuer_service {
     std::unique_ptr<key_ring> keys;
 
     // Absolute URL of a path below the issuer ("/ssf/poll/x").
-    std::string url(std::string_view path) const { return settings.url + std::string(path); }
+    std::string url(std::string_view path) const { return settings.base() + std::string(path); }
     const client_config* find_client(std::string_view client_id) const noexcept {
         return common->settings.find_client(settings.url, client_id);
     }

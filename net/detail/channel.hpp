@@ -55,7 +55,7 @@ class channel {
     bool buffered() const noexcept { return ssl_ && SSL_has_pending(ssl_.get()) != 0; }
     // An idle connection is alive when nothing can be read from it.
     bool silent() const noexcept;
-    // The verified certificate of the peer in DER, empty when there is none.
+    // The certificate of the peer in DER, if it passed what the context verifies; else empty.
     std::string peer_certificate() const;
     // Why the last step failed: one sentence without secrets.
     const std::string& reason() const noexcept { return reason_; }

@@ -11,7 +11,8 @@ namespace mission::net::detail {
 // bad_configuration, with what OpenSSL says about the PEM.
 result<ssl_context> make_server_context(const std::string& certificate_pem,
                                         const std::string& private_key_pem,
-                                        const std::string& client_ca_pem);
+                                        const std::string& client_ca_pem,
+                                        bool any_client_certificate = false);
 
 // `ca_pem` empty: the system's trust store.
 result<ssl_context> make_client_context(const std::string& ca_pem,

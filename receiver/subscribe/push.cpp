@@ -10,7 +10,7 @@ namespace mission::receiver {
 namespace {
 
 // RFC 8935 section 2.3: the error object, and the language its description is in.
-ms::push_response refuse(int status, std::string_view err, std::string_view description) {
+ms::push_response refusal(int status, std::string_view err, std::string_view description) {
     json::buffer b;
     json::writer w(b);
     w.StartObject();
@@ -29,14 +29,14 @@ ms::push_response response_of(const set_outcome& o) {
         case set_fate::acknowledge:
             return {202, {{"Cache-Control", "no-store"}}, {}};
         case set_fate::retry: {
-            auto r = refuse(503, "unavailable", "The SET cannot be taken now; send it again.");
+            auto r = refusal(503, "unavailable", "The SET cannot be taken now; send it again.");
             r.headers.emplace_back("Retry-After", "1");
             return r;
         }
         case set_fate::reject:
             break;
     }
-    return refuse(o.why == errc::too_large ? 413 : 400, set_error_code(o.why.code),
+    return refusal(o.why == errc::too_large ? 413 : 400, set_error_code(o.why.code),
                   set_error_description(o.why.code));
 }
 
@@ -63,9 +63,9 @@ class handler final : public net::http_handler {
             out.body = std::move(r.body);
             respond(std::move(out));
         };
-        if (request.path != path_) return answer(refuse(404, "not_found", "Nothing is here."));
+        if (request.path != path_) return answer(refusal(404, "not_found", "Nothing is here."));
         if (request.method != "POST") {
-            auto r = refuse(405, "invalid_request", "SETs are delivered with POST.");
+            auto r = refusal(405, "invalid_request", "SETs are delivered with POST.");
             r.headers.emplace_back("Allow", "POST");
             return answer(std::move(r));
         }
@@ -86,15 +86,15 @@ void push_endpoint::handle(ms::push_request request,
                            std::function<void(ms::push_response)> done) const {
     if (!authorization_.empty() &&
         !jose::equal_constant_time(request.authorization, authorization_)) {
-        auto r = refuse(401, "authentication_failed", "The Authorization header is not ours.");
+        auto r = refusal(401, "authentication_failed", "The Authorization header is not ours.");
         r.headers.emplace_back("WWW-Authenticate", "Bearer");
         return done(std::move(r));
     }
     if (!is_set(request.content_type)) {
-        return done(refuse(415, "invalid_request", "The body has to be application/secevent+jwt."));
+        return done(refusal(415, "invalid_request", "The body has to be application/secevent+jwt."));
     }
     if (request.body.size() > limits::token_bytes) {
-        return done(refuse(413, "invalid_request", "The SET is too large."));
+        return done(refusal(413, "invalid_request", "The SET is too large."));
     }
     sets_->accept(std::move(request.body), {},
                   [done = std::move(done)](const set_outcome& o) { done(response_of(o)); });

@@ -21,8 +21,14 @@ class judge {
     result<void> run() {
         for (const auto& m : c_.missions)
             if (auto r = mission_commit_ok(m); !r) return r;
+        if (auto r = events_ok(); !r) return r;
         for (const auto& n : c_.nonces)
             if (!t_.has_issuer(n.issuer)) return conflict("a nonce names an unknown issuer");
+        for (const auto& [issuer, seq] : c_.routed) {
+            if (!t_.has_issuer(issuer)) return conflict("unknown issuer");
+            if (seq < 0 || seq > new_head())
+                return error(errc::invalid_argument, "routed beyond the head of the log");
+        }
         return streams_ok();
     }
 
@@ -55,6 +61,19 @@ class judge {
             t_.has_mission(a.issuer, a.mission_id))
             return error(errc::mission_exists, "the mission id is taken");
         heads.push_back({a.issuer, bucket_of(a.mission_id), 1});
+        return {};
+    }
+
+    result<void> events_ok() {
+        std::set<std::pair<issuer_id, std::string_view>> fresh;
+        for (const auto& e : c_.events) {
+            if (!t_.has_issuer(e.issuer)) return conflict("unknown issuer");
+            if (e.signal_id.empty())
+                return error(errc::invalid_argument, "an event without a signal id");
+            if (!fresh.insert({e.issuer, e.signal_id}).second ||
+                t_.view().find_signal(e.issuer, e.signal_id))
+                return conflict("the signal id is taken");
+        }
         return {};
     }
 
@@ -91,16 +110,20 @@ class judge {
         if (auto r = known(k.stream); !r) return r;
         if (k.ranges.size() > limits::acked_ranges)
             return error(errc::invalid_argument, "a cursor with too many ranges");
-        const seq_t head = b_.last.head + static_cast<seq_t>(c_.missions.size());
         seq_t floor = k.acked_seq;
         for (const auto& [first, last] : k.ranges) {
             if (first <= floor || last < first)
                 return error(errc::invalid_argument, "cursor ranges out of order");
             floor = last;
         }
-        if (k.acked_seq < 0 || floor > head)
+        if (k.acked_seq < 0 || floor > new_head())
             return error(errc::invalid_argument, "a cursor beyond the head of the log");
         return {};
+    }
+
+    // The head once these changes are written.
+    seq_t new_head() const {
+        return b_.last.head + static_cast<seq_t>(c_.missions.size() + c_.events.size());
     }
 
     // Row 0 is the one stream of new_streams.
@@ -157,6 +180,21 @@ void write_mission(const mission_commit& m, const mission_head& head, backend& t
     b.signals.push_back(std::move(s));
 }
 
+void write_event(const event_commit& e, backend& t, batch& b, receipt& out) {
+    signal s;
+    s.seq = ++b.last.head;
+    s.issuer = e.issuer;
+    s.kind = signal_kind::event;
+    s.committed_at = b.now;
+    s.txn = e.txn;
+    s.body = e.body;
+    s.signal_id = e.signal_id;
+    s.batch_id = b.id;
+    t.append(s);
+    out.seqs.push_back(s.seq);
+    b.signals.push_back(std::move(s));
+}
+
 // A copy with row 0 replaced by the new stream's.
 template <class Row>
 Row with_stream(const Row& row, stream_row fresh) {
@@ -204,6 +242,10 @@ result<receipt> apply(const changes& wanted, backend& tables, batch& b) {
     b.dirty = true;
     for (std::size_t i = 0; i < wanted.missions.size(); ++i)
         write_mission(wanted.missions[i], j.heads[i], tables, b, out);
+    for (const auto& e : wanted.events)
+        write_event(e, tables, b, out);
+    for (const auto& [issuer, seq] : wanted.routed)
+        tables.put_routed(issuer, seq);
     for (const auto& n : wanted.nonces)
         tables.put_nonce(n);
     write_streams(wanted, tables, b, out);

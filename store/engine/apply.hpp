@@ -19,9 +19,9 @@ struct batch {
 };
 
 // store_conflict: a version that is not the present one plus 1, an unknown or removed row, a
-// revision or stream id that is taken. mission_exists: the mission id is taken. invalid_argument: a
-// cursor with more ranges than limits::acked_ranges or beyond the head. Throws store_error when the
-// backend fails.
+// revision, stream id or signal id that is taken. mission_exists: the mission id is taken.
+// invalid_argument: a cursor with more ranges than limits::acked_ranges, it or routed_seq beyond
+// the head, an event without a signal id. Throws store_error when the backend fails.
 result<receipt> apply(const changes& wanted, backend& tables, batch& b);
 
 }  // namespace mission::store::engine

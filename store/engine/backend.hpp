@@ -76,6 +76,7 @@ class backend {
     virtual void put_stream_event(const stream_event&) = 0;
     virtual void erase_stream_event(stream_row, std::string_view jti) = 0;
     virtual void put_subject(const stream_subject&) = 0;
+    virtual void put_routed(issuer_id, seq_t) = 0;
 
     // Drops at most `limit` rows of each kind that trim() names; true when nothing is left to drop.
     virtual bool trim_step(seq_t until, wall_time now, std::size_t limit) = 0;

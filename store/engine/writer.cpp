@@ -190,11 +190,10 @@ void writer::run_batch(std::vector<item> items) {
                 set_health(std::nullopt);
             }
             crash_point("commit_answer");
-            publish(b);
         }
         for (std::size_t i = 0; i < items.size(); ++i)
             items[i].done(std::move(outcomes[i]));
-        return;
+        return publish(b);
     }
 }
 

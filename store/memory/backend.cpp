@@ -54,15 +54,14 @@ class memory_backend final : public engine::backend {
         return it != t_.streams.end() && !it->second.removed;
     }
     bool has_stream_id(issuer_id issuer, std::string_view id) const override {
-        return std::any_of(t_.streams.begin(), t_.streams.end(), [&](const auto& e) {
-            return e.second.record.issuer == issuer && e.second.record.stream_id == id;
-        });
+        return t_.stream_ids.contains({issuer, std::string(id)});
     }
 
     issuer_id put_issuer(std::string_view url) override {
-        const auto it = std::find(t_.issuers.begin(), t_.issuers.end(), url);
+        const auto it = std::find_if(t_.issuers.begin(), t_.issuers.end(),
+                                     [&](const auto& e) { return e.url == url; });
         if (it == t_.issuers.end()) {
-            t_.issuers.emplace_back(url);
+            t_.issuers.push_back({std::string(url), 0});
             return issuer_id{static_cast<std::int64_t>(t_.issuers.size())};
         }
         return issuer_id{it - t_.issuers.begin() + 1};
@@ -89,7 +88,10 @@ class memory_backend final : public engine::backend {
     void append(const signal& s) override {
         t_.head = s.seq;
         t_.last_commit = s.committed_at;
-        t_.log_of[s.mission].push_back(s.seq);
+        if (s.kind == signal_kind::mission)
+            t_.log_of[s.mission].push_back(s.seq);
+        else
+            t_.event_seqs[{s.issuer, s.signal_id}] = s.seq;
         t_.log.push_back(s);
     }
     void put_nonce(const nonce_record& n) override {
@@ -99,6 +101,7 @@ class memory_backend final : public engine::backend {
     void insert_stream(const stream& s) override {
         t_.last_stream = static_cast<std::int64_t>(s.row);
         t_.streams[s.row].record = s;
+        t_.stream_ids[{s.issuer, s.stream_id}] = s.row;
     }
     void update_stream(const stream& s) override { t_.streams.at(s.row).record = s; }
     void remove_stream(stream_row row, wall_time) override {
@@ -108,12 +111,21 @@ class memory_backend final : public engine::backend {
         e.position.reset();
         e.exceptions.clear();
         e.events.clear();
+        for (const auto& [key, s] : e.subjects)
+            forget(s);
         e.subjects.clear();
+        t_.open_cursors.erase(row);
     }
     void put_epoch(const stream_epoch& e) override {
         t_.streams.at(e.stream).epochs[e.from_seq] = e;
     }
-    void put_cursor(const cursor& c) override { t_.streams.at(c.stream).position = c; }
+    void put_cursor(const cursor& c) override {
+        t_.streams.at(c.stream).position = c;
+        if (c.open)
+            t_.open_cursors.insert(c.stream);
+        else
+            t_.open_cursors.erase(c.stream);
+    }
     void put_exception(const exception& e) override {
         t_.streams.at(e.stream).exceptions[e.seq] = e;
     }
@@ -128,7 +140,19 @@ class memory_backend final : public engine::backend {
         std::erase_if(t_.streams.at(row).events, [&](const auto& e) { return e.jti == jti; });
     }
     void put_subject(const stream_subject& s) override {
-        t_.streams.at(s.stream).subjects[{s.key, s.added_seq}] = s;
+        stream_entry& e = t_.streams.at(s.stream);
+        const auto [it, is_new] = e.subjects.try_emplace({s.key, s.added_seq}, s);
+        if (!is_new) {
+            forget(it->second);
+            it->second = s;
+        }
+        e.subject_count += !s.removed_seq;
+        if (s.removed_seq) t_.closed.insert({*s.removed_seq, place_of(s)});
+        if (s.remove_at && !s.removed_seq) t_.removals.insert({*s.remove_at, place_of(s)});
+    }
+    void put_routed(issuer_id issuer, seq_t seq) override {
+        seq_t& present = t_.issuers.at(static_cast<std::size_t>(issuer) - 1).routed_seq;
+        present = std::max(present, seq);
     }
 
     bool trim_step(seq_t until, wall_time now, std::size_t limit) override {
@@ -136,12 +160,18 @@ class memory_backend final : public engine::backend {
         for (std::size_t n = 0; n < limit && t_.tail <= until; ++n)
             drop_first();
         std::erase_if(t_.nonces, [&](const auto& n) { return n.second.expires_at <= now; });
-        if (t_.tail <= until) return false;
+        for (std::size_t n = 0; n < limit && closed_before_tail(); ++n)
+            drop_closed();
+        if (t_.tail <= until || closed_before_tail()) return false;
         for (auto it = t_.streams.begin(); it != t_.streams.end();) {
             trim_stream(it->second);
             // A removed stream goes when no signal of its time is left.
-            it = it->second.removed && it->second.removed_at < t_.tail ? t_.streams.erase(it)
-                                                                       : std::next(it);
+            if (!it->second.removed || it->second.removed_at >= t_.tail) {
+                ++it;
+                continue;
+            }
+            t_.stream_ids.erase({it->second.record.issuer, it->second.record.stream_id});
+            it = t_.streams.erase(it);
         }
         return true;
     }
@@ -156,10 +186,34 @@ class memory_backend final : public engine::backend {
   private:
     mission& at(mission_row row) { return t_.missions.at(static_cast<std::size_t>(row) - 1); }
 
+    static subject_place place_of(const stream_subject& s) {
+        return {s.stream, s.key, s.added_seq};
+    }
+    // Takes a row that is going out of the counts and indexes.
+    void forget(const stream_subject& s) {
+        t_.streams.at(s.stream).subject_count -= !s.removed_seq;
+        if (s.removed_seq) t_.closed.erase({*s.removed_seq, place_of(s)});
+        if (s.remove_at && !s.removed_seq) t_.removals.erase({*s.remove_at, place_of(s)});
+    }
+    // Intervals that no signal is left for.
+    bool closed_before_tail() const {
+        return !t_.closed.empty() && t_.closed.begin()->first <= t_.tail;
+    }
+    void drop_closed() {
+        const subject_place place = t_.closed.begin()->second;
+        t_.closed.erase(t_.closed.begin());
+        t_.streams.at(place.stream).subjects.erase({place.key, place.added_seq});
+    }
+
     void drop_first() {
-        auto& of_mission = t_.log_of[t_.log.front().mission];
-        of_mission.erase(of_mission.begin());
-        if (of_mission.empty()) t_.log_of.erase(t_.log.front().mission);
+        const signal& s = t_.log.front();
+        if (s.kind == signal_kind::mission) {
+            auto& of_mission = t_.log_of[s.mission];
+            of_mission.erase(of_mission.begin());
+            if (of_mission.empty()) t_.log_of.erase(s.mission);
+        } else {
+            t_.event_seqs.erase({s.issuer, s.signal_id});
+        }
         t_.log.pop_front();
         ++t_.tail;
     }
@@ -169,9 +223,6 @@ class memory_backend final : public engine::backend {
         while (e.epochs.size() > 1 && std::next(e.epochs.begin())->first <= t_.tail)
             e.epochs.erase(e.epochs.begin());
         e.exceptions.erase(e.exceptions.begin(), e.exceptions.lower_bound(t_.tail));
-        std::erase_if(e.subjects, [&](const auto& s) {
-            return s.second.removed_seq && *s.second.removed_seq <= t_.tail;
-        });
     }
 
     std::mutex mutex_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "base/limits.hpp"
 #include "store/memory/tables.hpp"
@@ -87,10 +88,11 @@ std::vector<stream> table_rows::streams(issuer_id issuer) const {
 }
 
 std::optional<stream> table_rows::find_stream(issuer_id issuer, std::string_view stream_id) const {
-    for (const auto& [row, e] : t_.streams)
-        if (!e.removed && e.record.issuer == issuer && e.record.stream_id == stream_id)
-            return e.record;
-    return std::nullopt;
+    const auto it = t_.stream_ids.find({issuer, std::string(stream_id)});
+    if (it == t_.stream_ids.end()) return std::nullopt;
+    const stream_entry& e = t_.streams.at(it->second);
+    if (e.removed) return std::nullopt;
+    return e.record;
 }
 
 const stream_entry* table_rows::entry(stream_row row) const {
@@ -134,6 +136,59 @@ std::vector<stream_subject> table_rows::subjects(stream_row row) const {
         for (const auto& [key, s] : e->subjects)
             out.push_back(s);
     return out;
+}
+
+std::vector<stream_subject> table_rows::subjects(stream_row row, std::string_view key) const {
+    std::vector<stream_subject> out;
+    const auto* e = entry(row);
+    if (!e) return out;
+    auto it = e->subjects.lower_bound({std::string(key), std::numeric_limits<seq_t>::min()});
+    for (; it != e->subjects.end() && it->first.first == key; ++it)
+        out.push_back(it->second);
+    return out;
+}
+
+std::size_t table_rows::subject_count(stream_row row) const {
+    const auto* e = entry(row);
+    return e ? e->subject_count : 0;
+}
+
+void table_rows::each_subject(issuer_id issuer,
+                              const std::function<void(const stream_subject&)>& fn) const {
+    for (const auto& [row, e] : t_.streams)
+        if (e.record.issuer == issuer)
+            for (const auto& [key, s] : e.subjects)
+                fn(s);
+}
+
+std::vector<stream_subject> table_rows::due_subject_removals(issuer_id issuer, wall_time until,
+                                                             std::size_t limit) const {
+    std::vector<stream_subject> out;
+    for (const auto& [at, place] : t_.removals) {
+        if (at > until || out.size() >= limit) break;
+        const stream_entry& e = t_.streams.at(place.stream);
+        if (e.record.issuer == issuer) out.push_back(e.subjects.at({place.key, place.added_seq}));
+    }
+    return out;
+}
+
+seq_t table_rows::routed_seq(issuer_id issuer) const {
+    const auto index = static_cast<std::size_t>(issuer) - 1;
+    return index < t_.issuers.size() ? t_.issuers[index].routed_seq : 0;
+}
+
+std::vector<cursor> table_rows::open_cursors(issuer_id issuer) const {
+    std::vector<cursor> out;
+    for (const auto row : t_.open_cursors)
+        if (const stream_entry& e = t_.streams.at(row); e.record.issuer == issuer)
+            out.push_back(*e.position);
+    return out;
+}
+
+std::optional<signal> table_rows::find_signal(issuer_id issuer, std::string_view signal_id) const {
+    const auto it = t_.event_seqs.find({issuer, std::string(signal_id)});
+    if (it == t_.event_seqs.end()) return std::nullopt;
+    return t_.log[static_cast<std::size_t>(it->second - t_.tail)];
 }
 
 std::optional<nonce_record> table_rows::find_nonce(issuer_id issuer, std::string_view scope,

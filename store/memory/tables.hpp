@@ -16,12 +16,26 @@ namespace mission::store::memory {
 struct stream_entry {
     stream record;
     bool removed = false;
-    seq_t removed_at = 0;  // the head at removal
+    seq_t removed_at = 0;           // the head at removal
+    std::size_t subject_count = 0;  // removed_seq unset
     std::optional<cursor> position;
     std::map<seq_t, stream_epoch> epochs;
     std::map<seq_t, exception> exceptions;
     std::vector<stream_event> events;
     std::map<std::pair<std::string, seq_t>, stream_subject> subjects;
+};
+
+struct issuer_entry {
+    std::string url;
+    seq_t routed_seq = 0;
+};
+
+// Where a subject's row lies.
+struct subject_place {
+    stream_row stream{};
+    std::string key;
+    seq_t added_seq = 0;
+    auto operator<=>(const subject_place&) const = default;
 };
 
 using nonce_key = std::tuple<issuer_id, std::string, std::string, std::string, std::string>;
@@ -32,15 +46,20 @@ struct tables {
     seq_t tail = 1;
     wall_time last_commit{};
     std::string last_batch;
-    std::vector<std::string> issuers;  // issuer_id is the index plus 1
-    std::vector<mission> missions;     // mission_row is the index plus 1
+    std::vector<issuer_entry> issuers;  // issuer_id is the index plus 1
+    std::vector<mission> missions;      // mission_row is the index plus 1
     std::map<std::pair<issuer_id, std::string>, mission_row, std::less<>> mission_ids;
     std::set<std::pair<wall_time, mission_row>> deadlines;
     std::map<std::pair<mission_row, std::int64_t>, std::string> authorities;
     std::deque<signal> log;  // [tail, head]
     std::map<mission_row, std::vector<seq_t>> log_of;
+    std::map<std::pair<issuer_id, std::string>, seq_t> event_seqs;  // by signal_id
     std::int64_t last_stream = 0;
     std::map<stream_row, stream_entry> streams;
+    std::map<std::pair<issuer_id, std::string>, stream_row> stream_ids;  // removed ones too
+    std::set<stream_row> open_cursors;
+    std::set<std::pair<wall_time, subject_place>> removals;  // remove_at set, removed_seq not
+    std::set<std::pair<seq_t, subject_place>> closed;        // by removed_seq
     std::map<nonce_key, nonce_record> nonces;
 };
 
@@ -72,6 +91,15 @@ class table_rows final : public rows {
     std::vector<exception> exceptions(stream_row) const override;
     std::vector<stream_event> stream_events(stream_row) const override;
     std::vector<stream_subject> subjects(stream_row) const override;
+    std::vector<stream_subject> subjects(stream_row, std::string_view key) const override;
+    std::size_t subject_count(stream_row) const override;
+    void each_subject(issuer_id,
+                      const std::function<void(const stream_subject&)>& fn) const override;
+    std::vector<stream_subject> due_subject_removals(issuer_id, wall_time until,
+                                                     std::size_t limit) const override;
+    seq_t routed_seq(issuer_id) const override;
+    std::vector<cursor> open_cursors(issuer_id) const override;
+    std::optional<signal> find_signal(issuer_id, std::string_view signal_id) const override;
     std::optional<nonce_record> find_nonce(issuer_id, std::string_view scope,
                                            std::string_view client_id, std::string_view mission_id,
                                            std::string_view nonce) const override;

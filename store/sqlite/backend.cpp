@@ -163,7 +163,10 @@ class sqlite_backend final : public engine::backend {
     void remove_stream(stream_row row, wall_time now) override {
         sqlite::remove_stream(*c_, row, position_.head, now);
     }
-    void put_epoch(const stream_epoch& e) override { sqlite::put_epoch(*c_, e); }
+    void put_epoch(const stream_epoch& e) override {
+        sweep_.written = true;
+        sqlite::put_epoch(*c_, e);
+    }
     void put_cursor(const cursor& k) override { sqlite::put_cursor(*c_, k); }
     void put_exception(const exception& e) override { sqlite::put_exception(*c_, e); }
     void erase_exception(stream_row row, seq_t seq) override {
@@ -174,8 +177,9 @@ class sqlite_backend final : public engine::backend {
         sqlite::erase_stream_event(*c_, row, jti);
     }
     void put_subject(const stream_subject& s) override { sqlite::put_subject(*c_, s); }
+    void put_routed(issuer_id issuer, seq_t seq) override { sqlite::put_routed(*c_, issuer, seq); }
     bool trim_step(seq_t until, wall_time now, std::size_t limit) override {
-        return sqlite::trim_step(*c_, position_, until, now, limit);
+        return sqlite::trim_step(*c_, position_, sweep_, until, now, limit);
     }
 
     bool tidy(bool idle) noexcept override {
@@ -236,6 +240,7 @@ class sqlite_backend final : public engine::backend {
     checkpointer checks_;
     std::unique_ptr<connection> c_;  // the writer's
     log_position committed_, position_;
+    epoch_sweep sweep_;
     std::optional<sqlite_rows> view_;
     int wal_pages_ = 0;
 };

@@ -10,6 +10,8 @@ namespace {
 // Never edited once released: a change is a new file at the end.
 constexpr const char* steps[] = {
 #include "store/sqlite/migrations/0001_first.inc"
+    ,
+#include "store/sqlite/migrations/0002_events_subjects_routed.inc"
 };
 
 std::int64_t number(connection& c, const char* pragma) {

@@ -42,6 +42,15 @@ class sqlite_rows final : public rows {
     std::vector<exception> exceptions(stream_row) const override;
     std::vector<stream_event> stream_events(stream_row) const override;
     std::vector<stream_subject> subjects(stream_row) const override;
+    std::vector<stream_subject> subjects(stream_row, std::string_view key) const override;
+    std::size_t subject_count(stream_row) const override;
+    void each_subject(issuer_id,
+                      const std::function<void(const stream_subject&)>& fn) const override;
+    std::vector<stream_subject> due_subject_removals(issuer_id, wall_time until,
+                                                     std::size_t limit) const override;
+    seq_t routed_seq(issuer_id) const override;
+    std::vector<cursor> open_cursors(issuer_id) const override;
+    std::optional<signal> find_signal(issuer_id, std::string_view signal_id) const override;
     std::optional<nonce_record> find_nonce(issuer_id, std::string_view scope,
                                            std::string_view client_id, std::string_view mission_id,
                                            std::string_view nonce) const override;

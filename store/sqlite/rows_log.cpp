@@ -6,10 +6,11 @@ namespace mission::store::sqlite {
 namespace {
 
 // The columns that read_signal() reads, in its order.
-#define SIGNAL_COLUMNS                                                           \
-    "SELECT seq, issuer_id, bucket, mission, version, committed_at, txn, body, " \
-    "authority_revision, batch_id, key_mission_id, key_agent_client_id, "        \
-    "key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources FROM signals "
+#define SIGNAL_COLUMNS                                                                   \
+    "SELECT seq, issuer_id, bucket, mission, version, committed_at, txn, body, "         \
+    "authority_revision, batch_id, key_mission_id, key_agent_client_id, "                \
+    "key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind, " \
+    "signal_id FROM signals "
 
 }  // namespace
 
@@ -47,6 +48,8 @@ signal sqlite_rows::read_signal(const query& q) const {
     if (!q.is_null(13)) s.keys.user = principal_name{q.text(13), q.text(14)};
     s.keys.tenant = q.maybe_text(15);
     s.keys.resources = from_list(c_, q.text(16));
+    s.kind = q.integer(17) == 0 ? signal_kind::mission : signal_kind::event;
+    s.signal_id = q.text(18);
     return s;
 }
 
@@ -61,10 +64,21 @@ std::vector<signal> sqlite_rows::signals(seq_t after, seq_t until, std::size_t l
 
 std::vector<signal> sqlite_rows::mission_signals(mission_row row) const {
     std::vector<signal> out;
-    query q(c_, SIGNAL_COLUMNS "WHERE mission = ?1 ORDER BY version", row);
+    query q(c_, SIGNAL_COLUMNS "WHERE mission = ?1 AND mission <> 0 ORDER BY version", row);
     while (q.step())
         out.push_back(read_signal(q));
     return out;
+}
+
+std::optional<signal> sqlite_rows::find_signal(issuer_id issuer, std::string_view signal_id) const {
+    query q(c_, SIGNAL_COLUMNS "WHERE signal_id = ?1 AND issuer_id = ?2", signal_id, issuer);
+    if (!q.step()) return std::nullopt;
+    return read_signal(q);
+}
+
+seq_t sqlite_rows::routed_seq(issuer_id issuer) const {
+    query q(c_, "SELECT routed_seq FROM issuers WHERE issuer_id = ?1", issuer);
+    return q.step() ? q.integer(0) : 0;
 }
 
 std::optional<nonce_record> sqlite_rows::find_nonce(issuer_id issuer, std::string_view scope,

@@ -81,9 +81,20 @@ std::vector<stream_epoch> sqlite_rows::epochs(stream_row row) const {
 }
 
 std::optional<cursor> sqlite_rows::find_cursor(stream_row row) const {
-    query q(c_, "SELECT acked_seq, ranges FROM cursors WHERE stream = ?1", row);
+    query q(c_, "SELECT acked_seq, open, ranges FROM cursors WHERE stream = ?1", row);
     if (!q.step()) return std::nullopt;
-    return cursor{row, q.integer(0), parse_ranges(c_, q.text(1))};
+    return cursor{row, q.integer(0), q.integer(1) != 0, parse_ranges(c_, q.text(2))};
+}
+
+std::vector<cursor> sqlite_rows::open_cursors(issuer_id issuer) const {
+    std::vector<cursor> out;
+    query q(c_,
+            "SELECT k.stream, k.acked_seq, k.ranges FROM cursors k INDEXED BY cursors_open CROSS "
+            "JOIN streams s ON s.row = k.stream WHERE k.open = 1 AND s.issuer_id = ?1",
+            issuer);
+    while (q.step())
+        out.push_back({q.id<stream_row>(0), q.integer(1), true, parse_ranges(c_, q.text(2))});
+    return out;
 }
 
 std::vector<exception> sqlite_rows::exceptions(stream_row row) const {
@@ -107,20 +118,6 @@ std::vector<stream_event> sqlite_rows::stream_events(stream_row row) const {
             row);
     while (q.step())
         out.push_back({row, q.text(0), q.text(1), q.text(2), q.integer(3), q.time(4)});
-    return out;
-}
-
-std::vector<stream_subject> sqlite_rows::subjects(stream_row row) const {
-    std::vector<stream_subject> out;
-    query q(c_,
-            "SELECT key, subject, added_seq, removed_seq, verified FROM subjects "
-            "WHERE stream = ?1 ORDER BY key, added_seq",
-            row);
-    while (q.step()) {
-        stream_subject s{row, q.text(0), q.text(1), q.integer(2), std::nullopt, q.integer(4) != 0};
-        if (!q.is_null(3)) s.removed_seq = q.integer(3);
-        out.push_back(std::move(s));
-    }
     return out;
 }
 

@@ -15,6 +15,8 @@ static_assert(static_cast<int>(events::mission_state::superseded) == 5);
 static_assert(static_cast<int>(events::mission_state::cascaded) == 6);
 static_assert(static_cast<int>(events::on_expiry::resume) == 0);
 static_assert(static_cast<int>(events::on_expiry::revoke) == 1);
+static_assert(static_cast<int>(signal_kind::mission) == 0);
+static_assert(static_cast<int>(signal_kind::event) == 1);
 static_assert(static_cast<int>(delivery_method::push) == 0);
 static_assert(static_cast<int>(delivery_method::poll) == 1);
 static_assert(static_cast<int>(stream_status::enabled) == 0);
@@ -132,14 +134,17 @@ void append(connection& c, const signal& s) {
         user_iss = s.keys.user->iss;
         user_sub = s.keys.user->sub;
     }
+    std::optional<std::string> signal_id;
+    if (s.kind == signal_kind::event) signal_id = s.signal_id;
     run(c,
         "INSERT INTO signals (seq, issuer_id, bucket, mission, version, committed_at, txn, body, "
         "authority_revision, batch_id, key_mission_id, key_agent_client_id, key_agent_spiffe_id, "
-        "key_user_iss, key_user_sub, key_tenant, key_resources) VALUES "
-        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+        "key_user_iss, key_user_sub, key_tenant, key_resources, kind, signal_id) VALUES "
+        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
         s.seq, s.issuer, s.bucket, s.mission, s.version, s.committed_at, s.txn, s.body,
         s.authority_revision, s.batch_id, s.keys.mission_id, s.keys.agent_client_id,
-        s.keys.agent_spiffe_id, user_iss, user_sub, s.keys.tenant, to_list(s.keys.resources));
+        s.keys.agent_spiffe_id, user_iss, user_sub, s.keys.tenant, to_list(s.keys.resources),
+        s.kind, signal_id);
 }
 
 void put_nonce(connection& c, const nonce_record& n) {
@@ -180,7 +185,7 @@ void remove_stream(connection& c, stream_row row, seq_t head, wall_time now) {
     run(c, "DELETE FROM cursors WHERE stream = ?1", row);
     run(c, "DELETE FROM exceptions WHERE stream = ?1", row);
     run(c, "DELETE FROM stream_events WHERE stream = ?1", row);
-    run(c, "DELETE FROM subjects WHERE stream = ?1", row);
+    drop_subject_count(c, row);
 }
 
 void put_epoch(connection& c, const stream_epoch& e) {
@@ -191,8 +196,8 @@ void put_epoch(connection& c, const stream_epoch& e) {
 }
 
 void put_cursor(connection& c, const cursor& k) {
-    run(c, "INSERT OR REPLACE INTO cursors (stream, acked_seq, ranges) VALUES (?1,?2,?3)", k.stream,
-        k.acked_seq, print_ranges(k.ranges));
+    run(c, "INSERT OR REPLACE INTO cursors (stream, acked_seq, ranges, open) VALUES (?1,?2,?3,?4)",
+        k.stream, k.acked_seq, print_ranges(k.ranges), k.open);
 }
 
 void put_exception(connection& c, const exception& e) {
@@ -217,14 +222,37 @@ void erase_stream_event(connection& c, stream_row row, std::string_view jti) {
     run(c, "DELETE FROM stream_events WHERE stream = ?1 AND jti = ?2", row, jti);
 }
 
-void put_subject(connection& c, const stream_subject& s) {
-    run(c,
-        "INSERT OR REPLACE INTO subjects (stream, key, added_seq, removed_seq, subject, verified) "
-        "VALUES (?1,?2,?3,?4,?5,?6)",
-        s.stream, s.key, s.added_seq, s.removed_seq, s.subject, s.verified);
+void put_routed(connection& c, issuer_id issuer, seq_t seq) {
+    run(c, "UPDATE issuers SET routed_seq = ?2 WHERE issuer_id = ?1 AND routed_seq < ?2", issuer,
+        seq);
 }
 
-bool trim_step(connection& c, log_position& p, seq_t until, wall_time now, std::size_t limit) {
+namespace {
+
+// Streams whose epochs one step looks through.
+constexpr std::int64_t sweep_streams = 2'000;
+
+// An epoch is over when a later one covers all that is left of the log.
+bool sweep_epochs(connection& c, const log_position& p, epoch_sweep& sweep) {
+    if (sweep.next_stream == 0 && sweep.tail == p.tail && !sweep.written) return true;
+    if (sweep.next_stream == 0) {
+        sweep.tail = p.tail;
+        sweep.written = false;
+    }
+    const std::int64_t end = sweep.next_stream + sweep_streams;
+    run(c,
+        "DELETE FROM stream_epochs WHERE stream > ?2 AND stream <= ?3 AND from_seq < (SELECT "
+        "max(later.from_seq) FROM stream_epochs AS later WHERE later.stream = "
+        "stream_epochs.stream AND later.from_seq <= ?1)",
+        p.tail, sweep.next_stream, end);
+    sweep.next_stream = end < p.last_stream ? end : 0;
+    return sweep.next_stream == 0;
+}
+
+}  // namespace
+
+bool trim_step(connection& c, log_position& p, epoch_sweep& sweep, seq_t until, wall_time now,
+               std::size_t limit) {
     const seq_t last = std::min({until, p.head, p.tail + static_cast<seq_t>(limit) - 1});
     if (last >= p.tail) {
         run(c, "DELETE FROM signals WHERE seq <= ?1", last);
@@ -235,16 +263,11 @@ bool trim_step(connection& c, log_position& p, seq_t until, wall_time now, std::
         "LIMIT ?2)",
         now, limit);
     const bool nonces_left = any(c, "SELECT 1 FROM nonces WHERE expires_at <= ?1", now);
-    if (p.tail <= std::min(until, p.head) || nonces_left) return false;
+    const bool subjects_left = !trim_subjects(c, p.tail, limit);
+    if (p.tail <= std::min(until, p.head) || nonces_left || subjects_left) return false;
 
     run(c, "DELETE FROM exceptions WHERE seq < ?1", p.tail);
-    // An epoch is over when a later one covers all that is left of the log.
-    run(c,
-        "DELETE FROM stream_epochs WHERE from_seq < (SELECT max(later.from_seq) FROM "
-        "stream_epochs AS later WHERE later.stream = stream_epochs.stream AND "
-        "later.from_seq <= ?1)",
-        p.tail);
-    run(c, "DELETE FROM subjects WHERE removed_seq <= ?1", p.tail);
+    if (!sweep_epochs(c, p, sweep)) return false;
     // A removed stream goes when no signal of its time is left.
     run(c,
         "DELETE FROM stream_epochs WHERE stream IN (SELECT row FROM streams WHERE "

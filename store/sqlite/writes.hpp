@@ -31,10 +31,23 @@ void erase_exception(connection&, stream_row, seq_t);
 void put_stream_event(connection&, const stream_event&);
 void erase_stream_event(connection&, stream_row, std::string_view jti);
 void put_subject(connection&, const stream_subject&);
+void drop_subject_count(connection&, stream_row);
+void put_routed(connection&, issuer_id, seq_t);
+
+// Drops up to `limit` intervals that ended at or below `tail`, and as many rows of removed streams.
+// True when none is left.
+bool trim_subjects(connection&, seq_t tail, std::size_t limit);
+// How far the epochs have been looked through: in pieces, and only when there may be one to drop.
+struct epoch_sweep {
+    seq_t tail = 0;                // the last one that was completed was for this tail
+    bool written = true;           // since then an epoch was
+    std::int64_t next_stream = 0;  // of the one under way
+};
 
 // Drops up to `limit` signals and nonces; when no signal is left to drop, what hung on them.
 // Moves p.tail. True when all is done.
-bool trim_step(connection&, log_position& p, seq_t until, wall_time now, std::size_t limit);
+bool trim_step(connection&, log_position& p, epoch_sweep& sweep, seq_t until, wall_time now,
+               std::size_t limit);
 void write_position(connection&, const log_position& p);
 
 }  // namespace mission::store::sqlite

@@ -11,13 +11,14 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 
 ARROWS = {  # folder -> folders it may include
     "base": set(),
+    "settings": {"base"},
     "jose": {"base"},
     "events": {"base", "jose"},
     "schemas": {"base"},
     "store": {"base", "jose", "events"},
     "net": {"base"},
-    "transmitter": {"base", "jose", "events", "schemas", "store", "net"},
-    "receiver": {"base", "jose", "events", "schemas", "net"},
+    "transmitter": {"base", "settings", "jose", "events", "schemas", "store", "net"},
+    "receiver": {"base", "settings", "jose", "events", "schemas", "net"},
     "tools": {"base", "jose", "events", "schemas", "net"},
     "samples": set(),
 }
@@ -28,9 +29,11 @@ THIRD = {
     "boost/beast": {"net"},
     "sqlite3.h": {"store/sqlite", "receiver/state", "tests"},
     "jwt/": {"transmitter/auth", "tests", "bench"},
-    "spdlog/": {"transmitter", "tools"},
-    "toml++": {"transmitter/config", "tools"},
+    "spdlog/": {"transmitter", "tools", "receiver/program"},
+    "toml++": {"settings", "tools"},
     "prometheus/": {"transmitter"},
+    "CLI/": {"transmitter", "tools", "receiver/program", "samples", "tests", "bench"},
+    "settings/": {"settings", "transmitter", "receiver/program", "tests"},
 }
 
 

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "support.hpp"
@@ -24,6 +25,28 @@ bool shakes_hands(std::uint16_t port, int version, const char* alpn = nullptr) {
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context.get()), SSL_free);
     SSL_set_fd(ssl.get(), c.fd());
     return SSL_connect(ssl.get()) == 1;
+}
+
+// The certificate of that key again, signed by itself, and over since an hour.
+std::string out_of_date(const dev_certificate& of) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> in(
+        BIO_new_mem_buf(of.certificate_pem.data(), -1), BIO_free),
+        key_in(BIO_new_mem_buf(of.private_key_pem.data(), -1), BIO_free),
+        out(BIO_new(BIO_s_mem()), BIO_free);
+    const std::unique_ptr<X509, decltype(&X509_free)> x(
+        PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr), X509_free);
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+        PEM_read_bio_PrivateKey(key_in.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+    REQUIRE(x);
+    REQUIRE(key);
+    X509_gmtime_adj(X509_getm_notBefore(x.get()), -7200);
+    X509_gmtime_adj(X509_getm_notAfter(x.get()), -3600);
+    X509_set_issuer_name(x.get(), X509_get_subject_name(x.get()));
+    REQUIRE(X509_sign(x.get(), key.get(), EVP_sha256()) > 0);
+    REQUIRE(PEM_write_bio_X509(out.get(), x.get()) == 1);
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(out.get(), &text);
+    return {text, static_cast<std::size_t>(size)};
 }
 
 struct caller {
@@ -141,6 +164,28 @@ TEST_CASE("a client certificate reaches the handler, a wrong one is refused, non
     with.private_key_pem = strange.private_key_pem;
     caller stranger(with);
     CHECK(fetch(*stranger.client, s.url()).has_error());
+}
+
+TEST_CASE("where any client certificate is taken, a self-signed one reaches the handler") {
+    const auto mine = make_dev_certificate({"client.example"}, std::chrono::days(1)).value();
+    auto options = tls_options();
+    options.accept_any_client_certificate = true;
+    served s(options, [](http_request r, responder respond) {
+        http_response a;
+        a.body = std::to_string(r.peer.certificate_der.size());
+        respond(std::move(a));
+    });
+    auto with = trusting();
+    with.certificate_pem = mine.certificate_pem;
+    with.private_key_pem = mine.private_key_pem;
+    caller stranger(with);
+    CHECK(std::stoi(fetch(*stranger.client, s.url()).value().body) > 100);
+    caller nobody;
+    CHECK(fetch(*nobody.client, s.url()).value().body == "0");
+    // Nobody vouches for it, but out of date it is for everybody.
+    with.certificate_pem = out_of_date(mine);
+    caller expired(with);
+    CHECK(fetch(*expired.client, s.url()).has_error());
 }
 
 TEST_CASE("a reloaded certificate is used by new connections, a bad one by none") {

@@ -158,12 +158,24 @@ inline stream_epoch an_epoch(stream_row row, seq_t from, std::string alg = "ES25
             "{}"};
 }
 
+inline stream_subject a_subject(stream_row row, std::string key, seq_t added = 1,
+                                std::optional<seq_t> removed = std::nullopt, bool verified = true) {
+    stream_subject s;
+    s.stream = row;
+    s.key = std::move(key);
+    s.subject = "{}";
+    s.added_seq = added;
+    s.removed_seq = removed;
+    s.verified = verified;
+    return s;
+}
+
 // A stream with its first epoch and its cursor at `acked`.
 inline changes subscribe(issuer_id issuer, std::string_view id, seq_t acked = 0) {
     changes c;
     c.new_streams.push_back(a_stream(issuer, id));
     c.epochs.push_back(an_epoch(stream_row{}, acked + 1));
-    c.cursors.push_back({stream_row{}, acked, {}});
+    c.cursors.push_back({stream_row{}, acked, true, {}});
     return c;
 }
 

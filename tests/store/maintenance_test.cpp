@@ -36,9 +36,8 @@ TEST_CASE_TEMPLATE("trim drops epochs, subjects and exceptions that no signal is
     for (int i = 0; i < 10; ++i)
         c.missions.push_back(approval(t.issuer, "m" + std::to_string(i)));
     c.epochs = {an_epoch(row, 4), an_epoch(row, 8)};
-    c.subjects = {{row, "a", "{}", 1, 4, true},
-                  {row, "b", "{}", 1, 9, true},
-                  {row, "c", "{}", 1, std::nullopt, true}};
+    c.subjects = {a_subject(row, "a", 1, 4, true), a_subject(row, "b", 1, 9, true),
+                  a_subject(row, "c", 1, std::nullopt, true)};
     c.exceptions = {{row, 3, true, 5, "", "", start_time, start_time},
                     {row, 7, true, 5, "", "", start_time, start_time}};
     REQUIRE(run(*t, c));

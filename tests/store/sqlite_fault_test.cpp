@@ -197,6 +197,7 @@ TEST_CASE("a commit whose sync failed is looked up, and answered when the disk w
     const auto r = waiting.get();
     CHECK(r.has_value());
     CHECK(head(*s) == 1);
+    REQUIRE(run(*s, changes{}));
     CHECK(heard == 1);  // once, whether it was found or run again
     REQUIRE(run(*s, approve(issuer, "b")));
     CHECK(s->health().has_value());

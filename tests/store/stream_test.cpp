@@ -98,7 +98,7 @@ TEST_CASE_TEMPLATE("a cursor keeps its ranges and lies within the log", Kind, AL
         log.missions.push_back(approval(t.issuer, "m" + std::to_string(i)));
     REQUIRE(run(*t, log));
     changes c;
-    c.cursors = {{row, 2, {{4, 4}, {6, 9}}}};
+    c.cursors = {{row, 2, true, {{4, 4}, {6, 9}}}};
     REQUIRE(run(*t, c));
     const auto k = look(*t, [&](const rows& r) { return *r.find_cursor(row); });
     CHECK(k.stream == row);
@@ -109,13 +109,13 @@ TEST_CASE_TEMPLATE("a cursor keeps its ranges and lies within the log", Kind, AL
         b.cursors = {std::move(bad)};
         return run(*t, b).error() == errc::invalid_argument;
     };
-    CHECK(refused({row, 10, {}}));
-    CHECK(refused({row, -1, {}}));
-    CHECK(refused({row, 2, {{2, 3}}}));
-    CHECK(refused({row, 2, {{6, 7}, {4, 5}}}));
-    CHECK(refused({row, 2, {{5, 4}}}));
-    CHECK(refused({row, 2, {{4, 10}}}));
-    cursor many{row, 0, {}};
+    CHECK(refused({row, 10, true, {}}));
+    CHECK(refused({row, -1, true, {}}));
+    CHECK(refused({row, 2, true, {{2, 3}}}));
+    CHECK(refused({row, 2, true, {{6, 7}, {4, 5}}}));
+    CHECK(refused({row, 2, true, {{5, 4}}}));
+    CHECK(refused({row, 2, true, {{4, 10}}}));
+    cursor many{row, 0, true, {}};
     for (std::size_t i = 0; i <= limits::acked_ranges; ++i)
         many.ranges.emplace_back(2 * i + 2, 2 * i + 2);
     CHECK(refused(many));
@@ -170,9 +170,9 @@ TEST_CASE_TEMPLATE("a subject's filter is versioned as the log is", Kind, ALL_BA
     opened<Kind> t;
     const auto row = make_stream(t, "s1");
     changes c;
-    c.subjects = {{row, "k", "{}", 1, std::nullopt, true}};
+    c.subjects = {a_subject(row, "k", 1, std::nullopt, true)};
     REQUIRE(run(*t, c));
-    c.subjects = {{row, "k", "{}", 1, 5, true}, {row, "k", "{}", 8, std::nullopt, false}};
+    c.subjects = {a_subject(row, "k", 1, 5, true), a_subject(row, "k", 8, std::nullopt, false)};
     REQUIRE(run(*t, c));
     const auto subjects = look(*t, [&](const rows& r) { return r.subjects(row); });
     REQUIRE(subjects.size() == 2);
@@ -191,7 +191,7 @@ TEST_CASE_TEMPLATE("a removed stream takes all but its epochs along, and nothing
     for (const auto r : {row, other}) {
         c.exceptions.push_back({r, 1, false, 1, "", "", start_time, start_time});
         c.stream_events.push_back({r, "j", "urn:v", "{}", 0, start_time});
-        c.subjects.push_back({r, "k", "{}", 1, std::nullopt, true});
+        c.subjects.push_back(a_subject(r, "k", 1, std::nullopt, true));
     }
     REQUIRE(run(*t, c));
     changes gone;
@@ -207,11 +207,11 @@ TEST_CASE_TEMPLATE("a removed stream takes all but its epochs along, and nothing
     CHECK(look(*t, [&](const rows& r) { return r.exceptions(other); }).size() == 1);
 
     std::vector<changes> stale(8);
-    stale[0].cursors = {{row, 0, {}}};
+    stale[0].cursors = {{row, 0, true, {}}};
     stale[1].epochs = {an_epoch(row, 1)};
     stale[2].exceptions = {{row, 1, false, 1, "", "", start_time, start_time}};
     stale[3].stream_events = {{row, "j", "urn:v", "{}", 0, start_time}};
-    stale[4].subjects = {{row, "k", "{}", 1, std::nullopt, true}};
+    stale[4].subjects = {a_subject(row, "k", 1, std::nullopt, true)};
     stale[5].removed_streams = {row};
     stale[6].updated_streams = {a_stream(t.issuer, "s1")};
     stale[6].updated_streams[0].row = row;
@@ -220,7 +220,7 @@ TEST_CASE_TEMPLATE("a removed stream takes all but its epochs along, and nothing
         CHECK(run(*t, s).error() == errc::store_conflict);
     // Row 0 without a new stream names nothing.
     changes nobody;
-    nobody.cursors = {{stream_row{}, 0, {}}};
+    nobody.cursors = {{stream_row{}, 0, true, {}}};
     CHECK(run(*t, nobody).error() == errc::store_conflict);
 }
 

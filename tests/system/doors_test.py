@@ -139,7 +139,9 @@ class Tokens(Door):
                 self.assertIn(answer[0], (401, 431))
                 continue
             self.assertEqual(answer[0], 401, token)
-            self.assertIn("bearer", answer[1].get("www-authenticate", "").lower())
+            offered = answer[1].get("www-authenticate", "")
+            self.assertRegex(offered, r"(^|, )Bearer error=\"invalid_token\"")
+            self.assertRegex(offered, r", DPoP algs=")
         self.assertEqual(self.raw("GET", "/missions")[0], 401)
         self.assertEqual(self.raw("GET", "/missions", headers={"Authorization": "Basic eDp5"})[0], 401)
 

@@ -154,7 +154,10 @@ class Http:
             self.connection.request(method, path, body=body, headers=headers)
             r = self.connection.getresponse()
             data = r.read()
-            out = (r.status, {k.lower(): v for k, v in r.getheaders()}, data)
+            fields = {}
+            for name, value in r.getheaders():  # a field given twice is a list (RFC 9110 section 5.3)
+                fields[name.lower()] = f"{fields[name.lower()]}, {value}" if name.lower() in fields else value
+            out = (r.status, fields, data)
             if r.will_close:
                 self.close()
             return out

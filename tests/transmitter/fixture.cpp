@@ -148,8 +148,9 @@ void transmitter_fixture::start() {
     app_ = std::move(*started);
 }
 
-void transmitter_fixture::restart() {
+void transmitter_fixture::restart(const std::function<void(config&)>& change) {
     app_.reset();
+    if (change) change(settings_);
     start();
 }
 

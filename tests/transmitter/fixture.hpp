@@ -53,6 +53,7 @@ class transmitter_fixture {
 
     app& running() { return *app_; }
     const std::string& issuer() const { return issuer_; }
+    const std::string& ca_pem() const { return ca_pem_; }  // what clients of it trust
     std::string url(std::string_view path) const { return issuer_ + std::string(path); }
     std::string admin_url(std::string_view path) const;
     const std::string& folder() const { return folder_.path(); }
@@ -89,8 +90,9 @@ class transmitter_fixture {
     // announces.
     static bool eventually(const std::function<bool()>& done);
 
-    // Stops and starts again on the same store file (needs a sqlite store).
-    void restart();
+    // Stops and starts again on the same store file (needs a sqlite store), with a configuration
+    // that may have changed.
+    void restart(const std::function<void(config&)>& change = {});
 
   private:
     void start();

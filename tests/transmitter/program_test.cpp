@@ -156,6 +156,49 @@ TEST_CASE("a first start with --dev needs no preparation, a second finds everyth
     CHECK(log.find("RS256  current") != std::string::npos);
 }
 
+TEST_CASE("keys are listed, rotated and revoked from the command line, also while nobody serves") {
+    temporary_folder f;
+    const auto file = write_config(f.path());
+    std::string log;
+    const auto has = [&](const std::string& text) { return log.find(text) != std::string::npos; };
+    const auto keys = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "keys");
+        arguments.insert(arguments.end(), {"--config", file});
+        return run(f, std::move(arguments), &log);
+    };
+    CHECK(keys({"list"}) == 1);  // nobody has made any yet
+    CHECK(has("has no keys yet"));
+    CHECK(keys({"rotate"}) == 1);
+    {
+        process p(f.path(), {"serve", "--config", file, "--dev"});
+        REQUIRE(p.listening());
+        p.signal(SIGTERM);
+        CHECK(p.wait() == 0);
+    }
+    CHECK(keys({"rotate", "--alg", "ES256"}) == 0);
+    CHECK(has("ES256  "));
+    CHECK(has(" will sign "));
+    CHECK_FALSE(has("RS256"));
+    CHECK(keys({"list"}) == 0);
+    const auto at = log.find("ES256  current  ");
+    REQUIRE(at != std::string::npos);
+    const std::string kid = log.substr(at + 16, 43);
+    CHECK(keys({"revoke", kid}) == 0);
+    CHECK(has(kid + " is revoked; "));
+    CHECK(has(" signs now"));
+    CHECK(keys({"list"}) == 0);
+    CHECK(has("ES256  revoked  " + kid));
+    CHECK(has("ES256  current  "));
+    CHECK(keys({"revoke", kid}) == 1);
+    CHECK(has(kid));
+    CHECK(keys({"list", "--issuer", "https://other.example"}) == 1);
+    CHECK(keys({"rotate", "--alg", "HS256"}) == 2);
+    CHECK(keys({"revoke"}) == 2);
+    CHECK(keys({}) == 2);
+    process p(f.path(), {"serve", "--config", file, "--dev"});
+    CHECK(p.listening());  // with what is left
+}
+
 TEST_CASE("what hinders a start is said in one line, with exit status 1") {
     temporary_folder f;
     std::string log;

@@ -1,8 +1,7 @@
 // GET /admin/streams and /admin/streams/{stream_id}: where each stream stands, for operators.
 #include <algorithm>
 
-#include "transmitter/api/router.hpp"
-#include "transmitter/delivery/delivery.hpp"
+#include "transmitter/api/ssf_routes.hpp"
 #include "transmitter/streams/config.hpp"
 
 namespace mission::transmitter {
@@ -51,7 +50,8 @@ void write_report(json::writer& w, const stream_report& r) {
 
 }  // namespace
 
-void add_admin_stream_routes(router& r, issuer_service&, authenticator& auth, delivery& out) {
+void add_admin_stream_routes(router& r, issuer_service& issuer, authenticator& auth,
+                             delivery& out) {
     r.add("GET", "/admin/streams",
           [&auth, &out](net::http_request request, std::string, net::responder respond) {
               if (const auto who = auth.bearer_with(request, {"ssf.admin"}); !who) {
@@ -80,6 +80,9 @@ void add_admin_stream_routes(router& r, issuer_service&, authenticator& auth, de
               write_report(w, *it);
               respond(json_answer(200, json::text(text)));
           });
+    add_admin_operation_routes(r, issuer, auth, out);
+    add_dead_letter_routes(r, issuer, auth, out);
+    add_admin_tail_route(r, issuer, auth);
 }
 
 }  // namespace mission::transmitter

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cctype>
 
+#include "transmitter/api/mission_forms.hpp"
 #include "transmitter/api/router.hpp"
+#include "transmitter/auth/authenticator.hpp"
+#include "transmitter/streams/members.hpp"
 
 #include "schemas/schemas.hpp"
 
@@ -44,6 +47,7 @@ shape shape_of(errc code) {
         case errc::token_expired:
         case errc::bad_claims:
         case errc::token_replayed:
+        case errc::invalid_dpop_proof:
         case errc::unauthenticated:
             return {401, "unauthorized", "a valid access token is required"};
         case errc::forbidden:
@@ -115,7 +119,66 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+// Details may quote a peer's octets, or cut them within a character: what is no UTF-8 becomes '?',
+// so that an answer is always JSON.
+std::string printable(std::string_view text, std::size_t max) {
+    std::string out = cut_utf8(text, max);
+    for (std::size_t i = 0; i < out.size();) {
+        const auto lead = static_cast<unsigned char>(out[i]);
+        const std::size_t length = lead < 0x80                    ? 1
+                                   : lead >= 0xc2 && lead < 0xe0  ? 2
+                                   : lead >= 0xe0 && lead < 0xf0  ? 3
+                                   : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                                  : 0;
+        if (length != 0 && count_characters(std::string_view(out).substr(i, length)) == 1u) {
+            i += length;
+        } else {
+            out[i++] = '?';
+        }
+    }
+    return out;
+}
+
+constexpr std::size_t description_max = 512;
+
 }  // namespace
+
+bool speaks_oauth(std::string_view path) noexcept {
+    for (const std::string_view end :
+         {"/oauth/token", "/mission/status", "/mission/lifecycle", "/mission/manage"})
+        if (path.ends_with(end)) return true;
+    return false;
+}
+
+net::http_response shaped_error(std::string_view path, int status, std::string_view code,
+                                std::string_view description) {
+    const bool oauth = speaks_oauth(path);
+    std::string text = printable(description, description_max);
+    // RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E.
+    if (oauth)
+        for (char& c : text)
+            if (c == '"' || c == '\\' || c < 0x20 || c > 0x7e) c = '\'';
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    json::member(w, oauth ? "error" : "err", code);
+    json::member(w, oauth ? "error_description" : "description", text);
+    w.EndObject();
+    return json_answer(status, json::text(buffer));
+}
+
+bool has_body(const net::http_request& request) noexcept {
+    return request.body_too_large || !request.body.empty();
+}
+
+result<std::string> idempotency_key_of(const net::http_request& request) {
+    if (request.fields.count("idempotency-key") == 0) return std::string{};
+    std::string key(request.fields.get("idempotency-key"));
+    if (key.empty() || key.size() > limits::nonce_max ||
+        request.fields.count("idempotency-key") > 1)
+        return error{errc::invalid_request, "Idempotency-Key: 1 to 255 characters, once"};
+    return key;
+}
 
 net::http_response json_answer(int status, std::string body) {
     net::http_response r;
@@ -137,19 +200,23 @@ int http_status(errc code) noexcept {
     return shape_of(code).status;
 }
 
+void add_challenges(net::http_response& answer, errc why, bool token_refused) {
+    const std::string dpop = "DPoP algs=\"" + std::string(dpop_algs_text) + "\"";
+    if (why == errc::invalid_dpop_proof) {
+        answer.fields.set("www-authenticate", dpop + ", error=\"invalid_dpop_proof\"");
+        return;
+    }
+    // RFC 6750 section 3.1: no error code for a request that carried no token at all.
+    answer.fields.set("www-authenticate",
+                      token_refused ? "Bearer error=\"invalid_token\"" : "Bearer");
+    answer.fields.add("www-authenticate", dpop);
+}
+
 net::http_response error_answer(const error& e) {
     const shape s = shape_of(e.code);
-    json::buffer buffer;
-    json::writer w(buffer);
-    w.StartObject();
-    json::member(w, "err", s.err);
-    json::member(w, "description", s.sentence.empty() ? std::string_view(e.detail) : s.sentence);
-    w.EndObject();
-    auto answer = json_answer(s.status, json::text(buffer));
-    // RFC 6750 section 3.1: no error code for a request that carried no token at all.
-    if (s.status == 401)
-        answer.fields.set("www-authenticate",
-                          e.detail.empty() ? "Bearer" : "Bearer error=\"invalid_token\"");
+    auto answer = shaped_error({}, s.status, s.err,
+                               s.sentence.empty() ? std::string_view(e.detail) : s.sentence);
+    if (s.status == 401) add_challenges(answer, e.code, !e.detail.empty());
     if (e.code == errc::insufficient_scope)
         answer.fields.set("www-authenticate",
                           "Bearer error=\"insufficient_scope\", scope=\"" + e.detail + "\"");
@@ -164,6 +231,7 @@ result<json::document> json_body(const net::http_request& request) {
             media.pop_back();
         if (media != "application/json") return error{errc::unsupported_media_type};
     }
+    if (request.body_too_large) return error{errc::too_large};
     return json::parse(request.body);
 }
 

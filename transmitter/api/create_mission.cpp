@@ -78,12 +78,9 @@ result<create_request> read_request(issuer_service& issuer, const client_config&
     if (!body) return body.error();
     create_request request;
     request.client_id = client.id;
-    if (http.fields.count("idempotency-key") > 0) {
-        request.idempotency_key = std::string(http.fields.get("idempotency-key"));
-        if (request.idempotency_key.empty() || request.idempotency_key.size() > limits::nonce_max ||
-            http.fields.count("idempotency-key") > 1)
-            return error{errc::invalid_request, "Idempotency-Key: 1 to 255 characters, once"};
-    }
+    auto key = idempotency_key_of(http);
+    if (!key) return key.error();
+    request.idempotency_key = std::move(*key);
     auto approval = read_approval(*body, issuer.settings.url,
                                   jose::random_id(mission_id_octets, *issuer.common->random),
                                   issuer.common->time->now());

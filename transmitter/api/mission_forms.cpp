@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transmitter/api/router.hpp"
+
 namespace mission::transmitter {
 namespace {
 
@@ -83,7 +85,7 @@ net::http_response form_error_answer(const form_error& e) {
     if (e.nonce) json::member(w, "nonce", *e.nonce);
     w.EndObject();
     auto r = json_answer(s.status, json::text(buffer));
-    if (s.status == 401) r.fields.set("www-authenticate", "Bearer");
+    if (s.status == 401) add_challenges(r, e.what.code, false);
     if (s.status == 429 || s.status == 503) r.fields.set("retry-after", "1");
     return r;
 }
@@ -93,6 +95,7 @@ std::optional<form_error> read_mission_form(const net::http_request& request,
                                             std::string_view endpoint_url, std::string_view scope,
                                             mission_form& out, principal& who) {
     if (!form_content_type(request)) return form_error{errc::unsupported_media_type, {}};
+    if (request.body_too_large) return form_error{errc::too_large, {}};
     auto fields = net::parse_form(request.body);
     if (!fields)
         return form_error{
@@ -159,7 +162,7 @@ std::string status_claims(const mission_view& v, const issuer_service& issuer,
 
 void answer_signed(const issuer_service& issuer, const std::string& claims,
                    const std::optional<std::string>& nonce, const net::responder& respond) {
-    auto token = issuer.keys->status_signer().sign(claims);
+    auto token = issuer.keys->status_signer()->sign(claims);
     if (!token) {
         log(level::error, "a status could not be signed", {{"why", token.error().message()}});
         return respond(form_error_answer({errc::unavailable, nonce}));

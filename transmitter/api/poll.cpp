@@ -59,7 +59,7 @@ void add_poll_route(router& r, authenticator& auth, delivery& out) {
                   auth.bearer_with(request, {"ssf.read", "ssf.manage", "ssf.manage.poll"});
               if (!who) return respond(error_answer(who.error()));
               delivery::poll_request asked;
-              if (!request.body.empty()) {
+              if (has_body(request)) {
                   const auto body = checked_body(request, "poll-request");
                   if (!body) return respond(error_answer(body.error()));
                   auto parsed = parse_poll(*body);

@@ -1,4 +1,4 @@
-// POST, GET and DELETE /ssf/streams (SSF 1.0 section 8.1.1).
+// POST, GET and DELETE /ssf/streams (SSF 1.0 section 8.1.1); update_stream.cpp has PATCH and PUT.
 #include "transmitter/streams/config.hpp"
 
 #include <memory>
@@ -10,24 +10,14 @@ namespace mission::transmitter {
 
 namespace {
 
-// The stream_id of the query; empty when there is none.
-result<std::string> stream_id_of(const net::http_request& request) {
-    const auto query = query_of(request);
-    if (!query) return query.error();
-    for (const auto& [name, text] : *query) {
-        if (name == "stream_id") return text;
-    }
-    return std::string{};
-}
-
 void create_stream(issuer_service& issuer, delivery& out, const principal& who,
                    const net::egress_policy& egress, const net::http_request& request,
                    const net::responder& respond) {
     // SSF 1.0 lets every member out: no body asks for a poll stream without events.
     json::document nothing;
     nothing.SetObject();
-    auto body = request.body.empty() ? result<json::document>(std::move(nothing))
-                                     : checked_body(request, "stream-create");
+    auto body = has_body(request) ? checked_body(request, "stream-create")
+                                  : result<json::document>(std::move(nothing));
     if (!body) return respond(error_answer(body.error()));
     const auto wanted = parse_create(*body, egress);
     if (!wanted) return respond(error_answer(wanted.error()));
@@ -68,15 +58,18 @@ void create_stream(issuer_service& issuer, delivery& out, const principal& who,
         });
 }
 
-void show_streams(issuer_service& issuer, const principal& who, std::string stream_id,
-                  const net::responder& respond) {
+void show_streams(issuer_service& issuer, delivery& out, const principal& who,
+                  std::string stream_id, const net::responder& respond) {
     // Filled on the reader thread, read after it in the completion.
     auto text = std::make_shared<std::string>();
+    auto heard_of = std::make_shared<std::vector<store::stream_row>>();
     const client_config* client = who.client;
     issuer.common->db->read(
-        [text, client, stream_id, &issuer](const store::rows& rows) {
+        [text, heard_of, client, stream_id, &issuer](const store::rows& rows) {
             text->clear();
+            heard_of->clear();
             const auto show = [&](const store::stream& s) {
+                heard_of->push_back(s.row);
                 const auto epochs = rows.epochs(s.row);
                 return to_json(s, epochs.empty() ? store::stream_epoch{} : epochs.back(), *client,
                                issuer);
@@ -94,8 +87,10 @@ void show_streams(issuer_service& issuer, const principal& who, std::string stre
             }
             *text += ']';
         },
-        [text, respond](const result<void>& read) {
+        [text, heard_of, &out, respond](const result<void>& read) {
             if (!read) return respond(error_answer(read.error()));
+            for (const auto row : *heard_of)
+                out.touched(row);
             if (text->empty()) return respond(error_answer({errc::stream_not_found}));
             respond(json_answer(200, *text));
         });
@@ -123,11 +118,21 @@ void delete_stream(issuer_service& issuer, delivery& out, const delivery::stream
 
 }  // namespace
 
-result<delivery::stream_ref> own_stream(const delivery& out, const principal& who,
+result<delivery::stream_ref> own_stream(delivery& out, const principal& who,
                                         std::string_view stream_id) {
     auto found = out.find_stream(stream_id);
     if (!found || found->client_id != who.client->id) return error{errc::stream_not_found};
+    out.touched(found->row);
     return std::move(*found);
+}
+
+result<std::string> stream_id_of(const net::http_request& request) {
+    const auto query = query_of(request);
+    if (!query) return query.error();
+    for (const auto& [name, text] : *query) {
+        if (name == "stream_id") return text;
+    }
+    return std::string{};
 }
 
 void add_stream_routes(router& r, issuer_service& issuer, authenticator& auth, delivery& out) {
@@ -143,12 +148,12 @@ void add_stream_routes(router& r, issuer_service& issuer, authenticator& auth, d
               create_stream(issuer, out, *who, *egress, request, respond);
           });
     r.add("GET", "/ssf/streams",
-          [&issuer, &auth](net::http_request request, std::string, net::responder respond) {
+          [&issuer, &auth, &out](net::http_request request, std::string, net::responder respond) {
               const auto who = auth.bearer_with(request, {"ssf.read", "ssf.manage"});
               if (!who) return respond(error_answer(who.error()));
               auto id = stream_id_of(request);
               if (!id) return respond(error_answer(id.error()));
-              show_streams(issuer, *who, std::move(*id), respond);
+              show_streams(issuer, out, *who, std::move(*id), respond);
           });
     r.add("DELETE", "/ssf/streams",
           [&issuer, &auth, &out](net::http_request request, std::string, net::responder respond) {
@@ -163,8 +168,12 @@ void add_stream_routes(router& r, issuer_service& issuer, authenticator& auth, d
               if (!stream) return respond(error_answer(stream.error()));
               delete_stream(issuer, out, *stream, *id, respond);
           });
+    add_update_routes(r, issuer, auth, out, egress);
+    add_status_routes(r, issuer, auth, out);
+    add_subject_routes(r, issuer, auth, out);
     add_poll_route(r, auth, out);
     add_verify_route(r, issuer, auth, out);
+    add_signal_route(r, issuer, auth);
 }
 
 }  // namespace mission::transmitter

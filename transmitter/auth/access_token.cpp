@@ -7,6 +7,7 @@
 #include "jose/digest.hpp"
 
 namespace mission::transmitter {
+
 token_sealer::token_sealer(std::string_view secrets_key, std::string_view issuer)
     : key_(jose::view(jose::hmac_sha256(secrets_key, "mission-signals access token"))),
       context_("access_token " + std::string(issuer)) {}
@@ -19,6 +20,9 @@ std::string token_sealer::seal(const token_content& content, random_source& rand
     json::member(w, "s", join_scopes(content.scopes));
     json::key(w, "e");
     w.Int64(to_milliseconds(content.expires));
+    if (!content.audience.empty()) json::member(w, "a", content.audience);
+    if (!content.jkt.empty()) json::member(w, "j", content.jkt);
+    if (!content.x5t.empty()) json::member(w, "x", content.x5t);
     w.EndObject();
     return jose::base64url_encode(jose::seal(key_, context_, json::text(buffer), random));
 }
@@ -35,7 +39,15 @@ result<token_content> token_sealer::open(std::string_view token, wall_time now) 
     const auto scopes = json::find_string(*parsed, "s");
     const auto expires = json::find_int(*parsed, "e");
     if (!client || !scopes || !expires) return error{errc::malformed_token};
-    token_content out{std::string(*client), split_scopes(*scopes), from_milliseconds(*expires)};
+    const auto text = [&](std::string_view name) {
+        return std::string(json::find_string(*parsed, name).value_or(""));
+    };
+    token_content out{std::string(*client),
+                      split_scopes(*scopes),
+                      from_milliseconds(*expires),
+                      text("a"),
+                      text("j"),
+                      text("x")};
     if (out.expires <= now) return error{errc::token_expired};
     return out;
 }

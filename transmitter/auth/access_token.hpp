@@ -16,6 +16,8 @@ struct token_content {
     std::string client_id;
     std::vector<std::string> scopes;
     wall_time expires{};
+    std::string audience = {};       // one of our resources; empty: the issuer as a whole
+    std::string jkt = {}, x5t = {};  // what it is bound to; empty: nothing
 };
 
 class token_sealer {

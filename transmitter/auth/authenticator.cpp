@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "transmitter/api/router.hpp"
-#include "transmitter/auth/access_token.hpp"
 #include "transmitter/auth/client_credentials.hpp"
-#include "transmitter/auth/verdict_cache.hpp"
+#include "transmitter/auth/token_endpoint.hpp"
+#include "transmitter/auth/token_judge.hpp"
+#include "transmitter/auth/token_sources.hpp"
 
 namespace mission::transmitter {
 namespace {
@@ -13,64 +14,55 @@ namespace {
 const error no_token{errc::unauthenticated, ""};
 const error bad_token{errc::unauthenticated, "the access token is not valid"};
 
-// RFC 6749 section 5.2.
-net::http_response oauth_error(int status, std::string_view code, std::string_view description) {
-    json::buffer buffer;
-    json::writer w(buffer);
-    w.StartObject();
-    json::member(w, "error", code);
-    json::member(w, "error_description", description);
-    w.EndObject();
-    auto r = json_answer(status, json::text(buffer));
-    r.fields.set("pragma", "no-cache");
-    return r;
-}
-
-// The token of `Authorization: Bearer`; empty when the header is absent or of another scheme.
-std::string_view bearer_token(const net::http_request& request) {
-    if (request.fields.count("authorization") != 1) return {};
-    auto header = request.fields.get("authorization");
-    constexpr std::string_view scheme = "bearer ";
-    if (header.size() <= scheme.size()) return {};
-    for (std::size_t i = 0; i < scheme.size(); ++i) {
-        const char c = header[i];
-        if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c) != scheme[i]) return {};
-    }
-    header.remove_prefix(scheme.size());
-    while (header.starts_with(' '))
-        header.remove_prefix(1);
-    return header;
-}
-
-bool token_in_query(std::string_view query) {
-    return query.starts_with("access_token=") ||
-           query.find("&access_token=") != std::string_view::npos;
-}
+// What prepare() leaves in the request: of this authenticator, and judged once, for a proof is used
+// up by being judged.
+struct prepared {
+    const authenticator* by = nullptr;
+    result<principal> who = no_token;
+};
 
 class issuer_authenticator final : public authenticator {
   public:
-    explicit issuer_authenticator(issuer_service& issuer)
+    issuer_authenticator(issuer_service& issuer, std::shared_ptr<token_sources> sources)
         : issuer_(issuer),
-          sealer_(issuer.common->settings.secrets_key, issuer.settings.url),
-          replays_(issuer.common->time->now()) {
+          judge_(issuer),
+          replays_(issuer.common->time->now()),
+          sources_(std::move(sources)) {
         for (const auto& c : issuer.common->settings.clients)
-            if (c.issuer == issuer.settings.url && !c.token.empty())
-                static_tokens_.emplace_back(jose::sha256(c.token), &c);
+            if (c.issuer == issuer.settings.url) clients_.push_back(&c);
+    }
+    ~issuer_authenticator() override { stop(); }
+
+    void stop() override {
+        if (sources_) sources_->stop();
+    }
+
+    void prepare(net::http_request request,
+                 std::function<void(net::http_request)> go) const override {
+        const auto token = token_of(request);
+        if (token.text.empty() || token_in_query(request.query)) return go(std::move(request));
+        const auto hash = jose::sha256(token.text);
+        if (const auto v = judge_.known(token.text, hash, issuer_.common->time->now()))
+            return pass(std::move(request), judge_.prove(request, token, *v), go);
+        if (!sources_) return pass(std::move(request), bad_token, go);
+        // `token` points into the request, which moves into whoever waits.
+        const std::string text(token.text);
+        auto waiting = std::make_shared<net::http_request>(std::move(request));
+        sources_->find(text, hash,
+                       [this, waiting, hash, go = std::move(go)](result<foreign_claims> claims) {
+                           auto who = judge_foreign(*waiting, claims, hash);
+                           pass(std::move(*waiting), std::move(who), go);
+                       });
     }
 
     result<principal> bearer(const net::http_request& request) const override {
-        // wire.md: a token in a query ends up in logs; one there is refused, never used.
-        if (token_in_query(request.query))
-            return error{errc::invalid_request, "a token is not taken from the query"};
-        if (request.fields.count("authorization") == 0) return no_token;
-        const auto token = bearer_token(request);
-        if (token.empty()) return bad_token;
-        const auto now = issuer_.common->time->now();
-        const auto hash = jose::sha256(token);
-        if (const auto known = verdicts_.find(hash, now)) return *known;
-        auto found = judge(token, hash, now);
-        if (found) verdicts_.put(hash, std::make_shared<const principal>(*found));
-        return found;
+        auto p = any_token(request);
+        // RFC 8707 section 2: a token for another resource of ours is none for this one.
+        if (p && !p->audiences.empty() &&
+            std::find(p->audiences.begin(), p->audiences.end(), issuer_.settings.url) ==
+                p->audiences.end())
+            return bad_token;
+        return p;
     }
 
     result<principal> bearer_with(const net::http_request& request,
@@ -86,37 +78,18 @@ class issuer_authenticator final : public authenticator {
     }
 
     // draft-mcguinness-oauth-mission-status "Authentication": a request with a token is judged by
-    // the token, otherwise one with an assertion by that. A client secret is none of the methods.
+    // the token, otherwise one with an assertion by that, otherwise by its certificate. A client
+    // secret is none of the methods.
     result<principal> form_client(const net::http_request& request, const form& fields,
                                   std::string_view endpoint_url,
                                   std::string_view scope) const override {
+        if (has_field(fields, "client_secret")) return bad_token;
         if (request.fields.count("authorization") != 0 || token_in_query(request.query)) {
-            if (!issuer_.common->settings.auth.allow_bearer ||
-                has_field(fields, "client_assertion"))
-                return bad_token;
-            auto p = bearer(request);
-            if (!p) return bad_token;
-            if (!p->has(scope)) return error{errc::insufficient_scope, std::string(scope)};
-            return p;
+            if (has_field(fields, "client_assertion")) return bad_token;
+            return by_token(request, endpoint_url, scope);
         }
-        if (!has_field(fields, "client_assertion") || has_field(fields, "client_secret") ||
-            field(fields, "client_assertion_type") != assertion_type)
-            return no_token;
-        const auto client = verify_client_assertion(field(fields, "client_assertion"),
-                                                    rules({std::string(endpoint_url)}), replays_);
-        if (!client) {
-            refusal(client.error());
-            if (client.error() == errc::rate_limited) return client.error();
-            return error{errc::unauthenticated, client.error().message()};
-        }
-        if (has_field(fields, "client_id") && field(fields, "client_id") != (*client)->id)
-            return bad_token;
-        principal p;
-        p.client = *client;
-        p.scopes = (*client)->scopes;
-        p.how = principal::method::private_key_jwt;
-        p.token_expires = issuer_.common->time->now() + limits::assertion_lifetime_max;
-        return p;
+        if (has_field(fields, "client_assertion")) return by_assertion(fields, endpoint_url);
+        return by_certificate(request, fields);
     }
 
     net::http_response token(const net::http_request& request) override {
@@ -124,14 +97,16 @@ class issuer_authenticator final : public authenticator {
             return oauth_error(415, "invalid_request", "the body must be a form");
         const auto fields = net::parse_form(request.body);
         if (!fields) return oauth_error(400, "invalid_request", "the form is malformed");
-        if (token_in_query(request.query) || !request.query.empty())
+        if (!request.query.empty())
             return oauth_error(400, "invalid_request", "parameters belong into the body");
         if (request.fields.count("authorization") > 1)
             return oauth_error(400, "invalid_request", "Authorization is there twice");
-        const auto header = request.fields.get("authorization");
         // RFC 7523 section 3: `aud` is the token endpoint, or the issuer as clients came to use it.
-        const auto client = authenticate_client(
-            header, *fields, rules({issuer_.url("/oauth/token"), issuer_.settings.url}), replays_);
+        const auto rules = rules_for({issuer_.url("/oauth/token"), issuer_.settings.url,
+                                      issuer_.settings.base(), issuer_.settings.base() + "/"});
+        const auto client =
+            authenticate_client({request.fields.get("authorization"), request.peer.certificate_der},
+                                *fields, rules, replays_);
         if (!client) {
             refusal(client.error());
             if (client.error() == errc::invalid_request)
@@ -140,78 +115,110 @@ class issuer_authenticator final : public authenticator {
             answer.fields.set("www-authenticate", "Basic realm=\"token\"");
             return answer;
         }
-        return grant(*client->client, *fields);
+        // wire.md section 1: this client's tokens come from another issuer; ours would not be
+        // found under it.
+        if (!client->client->token_issuer.empty())
+            return oauth_error(400, "unauthorized_client",
+                               "this client has its tokens from another issuer");
+        return grant_token(issuer_, judge_, request, *fields, *client);
     }
 
   private:
-    net::http_response grant(const client_config& client, const form& fields) {
-        const auto grant_type = field(fields, "grant_type");
-        if (grant_type.empty()) return oauth_error(400, "invalid_request", "grant_type is missing");
-        if (grant_type != "client_credentials")
-            return oauth_error(400, "unsupported_grant_type", "only client_credentials is known");
-        auto scopes =
-            has_field(fields, "scope") ? split_scopes(field(fields, "scope")) : client.scopes;
-        const bool within = std::all_of(scopes.begin(), scopes.end(), [&](const std::string& s) {
-            return std::find(client.scopes.begin(), client.scopes.end(), s) != client.scopes.end();
-        });
-        if (!within || scopes.empty())
-            return oauth_error(400, "invalid_scope", "this client cannot have that scope");
-        token_content content{client.id, std::move(scopes),
-                              issuer_.common->time->now() + limits::access_token_lifetime};
-        json::buffer buffer;
-        json::writer w(buffer);
-        w.StartObject();
-        json::member(w, "access_token", sealer_.seal(content, *issuer_.common->random));
-        json::member(w, "token_type", "Bearer");
-        json::key(w, "expires_in");
-        w.Int64(std::chrono::seconds(limits::access_token_lifetime).count());
-        json::member(w, "scope", join_scopes(content.scopes));
-        w.EndObject();
-        auto r = json_answer(200, json::text(buffer));
-        r.fields.set("pragma", "no-cache");  // RFC 6749 section 5.1
-        return r;
+    void pass(net::http_request request, result<principal> who,
+              const std::function<void(net::http_request)>& go) const {
+        if (!who) refusal(who.error());
+        request.context = std::make_shared<const prepared>(prepared{this, std::move(who)});
+        go(std::move(request));
     }
 
-    result<principal> judge(std::string_view token, const jose::digest256& hash,
-                            wall_time now) const {
-        principal p;
-        for (const auto& [held, client] : static_tokens_)
-            if (jose::equal_constant_time(jose::view(held), jose::view(hash))) {
-                p.client = client;
-                p.scopes = client->scopes;
-                // A static token ends with the configuration; a day bounds a cached verdict.
-                p.token_expires = now + std::chrono::hours(24);
-            }
-        if (p.client) return p;
-        auto content = sealer_.open(token, now);
-        if (!content) return bad_token;
-        p.client = issuer_.find_client(content->client_id);
-        if (!p.client) return bad_token;
-        // A scope that was taken from the client's entry since is gone.
-        for (auto& s : content->scopes)
-            if (std::find(p.client->scopes.begin(), p.client->scopes.end(), s) !=
-                p.client->scopes.end())
-                p.scopes.push_back(std::move(s));
-        p.token_expires = content->expires;
+    result<principal> judge_foreign(const net::http_request& request,
+                                    const result<foreign_claims>& claims,
+                                    const jose::digest256& hash) const {
+        if (!claims) return claims.error();
+        const auto v = judge_.accept(*claims, hash);
+        if (!v) return v.error();
+        return judge_.prove(request, token_of(request), **v);
+    }
+
+    // The token's principal, whatever resource of ours it is for.
+    result<principal> any_token(const net::http_request& request) const {
+        if (token_in_query(request.query))
+            return error{errc::invalid_request, "a token is not taken from the query"};
+        if (const auto* known = static_cast<const prepared*>(request.context.get());
+            known && known->by == this)
+            return known->who;
+        const auto token = token_of(request);
+        if (token.how == presented_token::scheme::none) return no_token;
+        if (token.text.empty()) return bad_token;
+        const auto hash = jose::sha256(token.text);
+        if (const auto v = judge_.known(token.text, hash, issuer_.common->time->now()))
+            return judge_.prove(request, token, *v);
+        if (!sources_) return bad_token;
+        return judge_foreign(request, sources_->find_at_hand(token.text), hash);
+    }
+
+    result<principal> by_token(const net::http_request& request, std::string_view endpoint_url,
+                               std::string_view scope) const {
+        auto p = any_token(request);
+        if (!p) return p.error() == errc::invalid_request ? result<principal>(bad_token) : p;
+        const bool meant_for_it =
+            std::find(p->audiences.begin(), p->audiences.end(), endpoint_url) != p->audiences.end();
+        if (!(p->bound && meant_for_it) && !issuer_.common->settings.auth.allow_bearer)
+            return bad_token;
+        if (!p->has(scope)) return error{errc::insufficient_scope, std::string(scope)};
         return p;
     }
 
-    assertion_rules rules(std::vector<std::string> audiences) const {
+    result<principal> by_assertion(const form& fields, std::string_view endpoint_url) const {
+        if (field(fields, "client_assertion_type") != assertion_type) return no_token;
+        const auto client = verify_client_assertion(
+            field(fields, "client_assertion"), rules_for({std::string(endpoint_url)}), replays_);
+        if (!client) {
+            refusal(client.error());
+            if (client.error() == errc::rate_limited) return client.error();
+            return error{errc::unauthenticated, client.error().message()};
+        }
+        if (has_field(fields, "client_id") && field(fields, "client_id") != (*client)->id)
+            return bad_token;
+        return itself(**client, principal::method::private_key_jwt);
+    }
+
+    result<principal> by_certificate(const net::http_request& request, const form& fields) const {
+        const auto* client = client_of_certificate(clients_, request.peer.certificate_der,
+                                                   field(fields, "client_id"));
+        if (!client) return no_token;
+        return itself(*client, principal::method::certificate);
+    }
+
+    // A client that has shown who it is: it may what its entry says.
+    principal itself(const client_config& client, principal::method how) const {
+        principal p;
+        p.client = &client;
+        p.scopes = client.scopes;
+        p.how = how;
+        p.token_expires = issuer_.common->time->now() + limits::assertion_lifetime_max;
+        return p;
+    }
+
+    assertion_rules rules_for(std::vector<std::string> audiences) const {
         return {std::move(audiences),
                 [this](std::string_view id) { return issuer_.find_client(id); },
-                issuer_.common->time->now()};
+                issuer_.common->time->now(),
+                [this](std::string_view der, std::string_view id) {
+                    return client_of_certificate(clients_, der, id);
+                }};
     }
 
     void refusal(const error& e) const {
-        log(level::debug, "client authentication refused",
+        log(level::debug, "authentication refused",
             {{"issuer", issuer_.settings.url}, {"why", e.message()}});
     }
 
     issuer_service& issuer_;
-    token_sealer sealer_;
+    token_judge judge_;
     mutable jti_guard replays_;
-    mutable verdict_cache verdicts_;
-    std::vector<std::pair<jose::digest256, const client_config*>> static_tokens_;
+    std::vector<const client_config*> clients_;
+    std::shared_ptr<token_sources> sources_;  // null: no other issuer's tokens are taken
 };
 
 }  // namespace
@@ -230,8 +237,33 @@ bool has_field(const form& f, std::string_view name) noexcept {
     return std::any_of(f.begin(), f.end(), [&](const auto& entry) { return entry.first == name; });
 }
 
-std::unique_ptr<authenticator> make_authenticator(issuer_service& issuer) {
-    return std::make_unique<issuer_authenticator>(issuer);
+bool uses_client_certificates(const config& settings) noexcept {
+    return !settings.tls.client_ca.empty() ||
+           std::any_of(settings.clients.begin(), settings.clients.end(),
+                       [](const client_config& c) { return !c.certificate.empty(); });
+}
+
+std::vector<std::string_view> token_auth_methods(const config& settings) {
+    std::vector<std::string_view> out{"client_secret_basic", "client_secret_post",
+                                      "private_key_jwt"};
+    // RFC 8705 section 2: with a CA the certificate is verified, without one it is known.
+    if (uses_client_certificates(settings))
+        out.push_back(settings.tls.client_ca.empty() ? "self_signed_tls_client_auth"
+                                                     : "tls_client_auth");
+    return out;
+}
+
+std::vector<std::string_view> mission_auth_methods(const config& settings) {
+    std::vector<std::string_view> out{"private_key_jwt", "access_token"};
+    if (uses_client_certificates(settings)) out.insert(out.begin(), "mtls_client_auth");
+    return out;
+}
+
+result<std::unique_ptr<authenticator>> make_authenticator(issuer_service& issuer) {
+    auto sources = make_token_sources(*issuer.common);
+    if (!sources) return sources.error();
+    return std::unique_ptr<authenticator>(
+        std::make_unique<issuer_authenticator>(issuer, std::move(*sources)));
 }
 
 }  // namespace mission::transmitter

@@ -52,6 +52,21 @@ result<times> check_times(const json::value& claims, wall_time now) {
     return times{issued, **exp};
 }
 
+// Keys of nobody, one per algorithm; made once.
+const jose::key_set& decoys() {
+    static const jose::key_set keys = [] {
+        jose::key_set out;
+        for (const auto a : {jose::alg::es256, jose::alg::rs256, jose::alg::eddsa})
+            if (const auto key = jose::private_key::generate(a)) {
+                const auto pem = key->to_public().to_pem();
+                // Without kid and `alg`: it serves for every token, and for PS256 as well.
+                if (auto half = jose::public_key::from_pem(pem)) out.add(std::move(*half));
+            }
+        return out;
+    }();
+    return keys;
+}
+
 // One key, one algorithm, through cpp-jwt. It throws on much and returns little: everything it may
 // trip over was judged before, and whatever it throws is a bad signature.
 bool signature_valid(std::string_view assertion, std::string_view alg,
@@ -74,18 +89,30 @@ bool signature_valid(std::string_view assertion, std::string_view alg,
     }
 }
 
-bool signed_by(std::string_view assertion, const jose::compact& token, jose::alg a,
-               const jose::key_set& keys) {
+bool key_signed(const jose::public_key& key, std::string_view assertion, const jose::compact& token,
+                jose::alg a) {
+    // cpp-jwt takes no `typ` but JWT, not the newer one of RFC 7523bis, and knows neither PS256 nor
+    // EdDSA: those are verified by ours.
+    if (token.typ == newer_typ || a == jose::alg::ps256 || a == jose::alg::eddsa)
+        return key.verify(a, token.signing_input, token.signature);
+    return signature_valid(assertion, token.alg, key);
+}
+
+bool signed_by(const client_config* client, std::string_view assertion, const jose::compact& token,
+               jose::alg a) {
+    bool tried = false, valid = false;
     // A token that names no kid is tried against every key of the client.
-    const auto valid = [&](const jose::public_key& key) {
-        // cpp-jwt takes no `typ` but JWT; the newer one of RFC 7523bis is verified by ours.
-        if (token.typ == newer_typ) return key.verify(a, token.signing_input, token.signature);
-        return signature_valid(assertion, token.alg, key);
-    };
-    return std::any_of(keys.keys().begin(), keys.keys().end(), [&](const jose::public_key& key) {
-        return (token.kid.empty() || key.kid().empty() || key.kid() == token.kid) &&
-               key.allows(a) && valid(key);
-    });
+    if (client)
+        for (const auto& key : client->jwks.keys())
+            if (!valid && key.allows(a) &&
+                (token.kid.empty() || key.kid().empty() || key.kid() == token.kid)) {
+                tried = true;
+                valid = key_signed(key, assertion, token, a);
+            }
+    if (!tried)
+        for (const auto& key : decoys().keys())
+            if (key.allows(a)) (void)key_signed(key, assertion, token, a);
+    return valid;
 }
 
 }  // namespace
@@ -97,8 +124,7 @@ result<const client_config*> verify_client_assertion(std::string_view assertion,
     const auto token = jose::parse_compact(assertion);
     if (!token) return token.error();
     const auto a = jose::parse_alg(token->alg);
-    if (!a || (*a != jose::alg::es256 && *a != jose::alg::rs256))
-        return error{errc::alg_not_allowed};
+    if (!a) return error{errc::alg_not_allowed};
     // RFC 8725 section 3.11: a token of another kind is none of ours.
     if (!token->typ.empty() && token->typ != "JWT" && token->typ != "jwt" &&
         token->typ != newer_typ)
@@ -109,14 +135,15 @@ result<const client_config*> verify_client_assertion(std::string_view assertion,
     const auto sub = json::find_string(*claims, "sub");
     if (!iss || !sub || *iss != *sub) return error{errc::bad_claims, "iss and sub"};
     const auto* client = rules.find_client(*iss);
-    if (!client || client->jwks.keys().empty()) return error{errc::wrong_issuer};
     if (!names_us(*claims, rules.audiences)) return error{errc::wrong_audience};
     const auto when = check_times(*claims, rules.now);
     if (!when) return when.error();
     const auto jti = json::find_string(*claims, "jti");
     if (!jti || jti->empty() || jti->size() > limits::assertion_jti_bytes)
         return error{errc::bad_claims, "jti"};
-    if (!signed_by(assertion, *token, *a, client->jwks)) return error{errc::bad_signature};
+    const bool valid = signed_by(client, assertion, *token, *a);
+    if (!client || client->jwks.keys().empty()) return error{errc::wrong_issuer};
+    if (!valid) return error{errc::bad_signature};
     // Last: only what was signed by the client may fill the memory of jtis.
     if (auto fresh = replays.accept(*iss, *jti, when->issued, when->expires, rules.now); !fresh)
         return fresh.error();

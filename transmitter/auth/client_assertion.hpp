@@ -1,4 +1,7 @@
 // private_key_jwt (RFC 7523): who signed this assertion? The one place that knows cpp-jwt.
+//
+// Who asks about a client that is not there waits as long as for one that is: the signature is
+// verified against a key that nobody has.
 #pragma once
 
 #include <functional>
@@ -20,9 +23,12 @@ struct assertion_rules {
     std::vector<std::string> audiences;  // `aud` must name one of these
     std::function<const client_config*(std::string_view client_id)> find_client;
     wall_time now{};
+    // RFC 8705; may be empty.
+    std::function<const client_config*(std::string_view der, std::string_view client_id)>
+        find_certificate = {};
 };
 
-// Checks, in order: form, alg (ES256, RS256, matching a key of the client), iss = sub = a client,
+// Checks, in order: form, alg (ES256, RS256, PS256, EdDSA, of a key of the client), iss = sub, a
 // aud, exp (at most limits::assertion_lifetime_max ahead), nbf, iat, signature, jti once. Every
 // failure is an error of the 1xx range; what is shown of it is one fixed sentence.
 result<const client_config*> verify_client_assertion(std::string_view assertion,

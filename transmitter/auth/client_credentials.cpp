@@ -68,11 +68,32 @@ bool is_scheme(std::string_view header, std::string_view scheme) {
     return true;
 }
 
+// RFC 8705 section 2. The same work for every client there is or is not.
+result<authenticated_client> by_certificate(std::string_view der, const form& fields,
+                                            const assertion_rules& rules) {
+    const auto client = rules.find_certificate(der, field(fields, "client_id"));
+    if (!client) return refused;
+    return authenticated_client{client, principal::method::certificate};
+}
+
 }  // namespace
 
-result<authenticated_client> authenticate_client(std::string_view authorization_header,
+const client_config* client_of_certificate(const std::vector<const client_config*>& clients,
+                                           std::string_view certificate_der,
+                                           std::string_view client_id) {
+    if (certificate_der.empty()) return nullptr;
+    const auto shown = jose::sha256(certificate_der);
+    for (const auto* c : clients)
+        if (!c->certificate_sha256.empty() &&
+            jose::equal_constant_time(c->certificate_sha256, jose::view(shown)))
+            return client_id.empty() || client_id == c->id ? c : nullptr;
+    return nullptr;
+}
+
+result<authenticated_client> authenticate_client(const presented_credentials& what,
                                                  const form& fields, const assertion_rules& rules,
                                                  jti_guard& replays) {
+    auto authorization_header = what.authorization;
     const bool header = !authorization_header.empty();
     const bool assertion = has_field(fields, "client_assertion");
     const bool post = has_field(fields, "client_secret");
@@ -88,6 +109,7 @@ result<authenticated_client> authenticate_client(std::string_view authorization_
     }
     if (assertion) return by_assertion(fields, rules, replays);
     if (post) return by_secret(rules, field(fields, "client_id"), field(fields, "client_secret"));
+    if (!what.certificate_der.empty()) return by_certificate(what.certificate_der, fields, rules);
     return refused;
 }
 

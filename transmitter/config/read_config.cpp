@@ -25,8 +25,9 @@ void read_issuers(setting* list, const std::string& file, const environment& env
         section s(&tree, "issuer", file, env, false);
         auto parsed = parse_issuer_url(s.required_text("url"));
         if (!parsed) s.fail("url", parsed.error().detail);
+        // Two that differ in the last slash alone would have the same endpoints.
         for (const auto& other : c.issuers)
-            if (other.url == parsed->url) s.fail("url", "is there twice");
+            if (other.base() == parsed->base()) s.fail("url", "is there twice");
         if (const auto mode = s.one_of("mode", {"authoritative", "mirror"});
             mode && *mode == "mirror")
             s.fail("mode", "= \"mirror\" is not available in this version");
@@ -78,14 +79,20 @@ void read_secrets(section s, const environment& env, config& c) {
 }
 
 void read_ssf(section s, config& c) {
-    if (const auto all = s.one_of("default_subjects", {"ALL", "NONE"}); all && *all == "NONE")
-        s.fail("default_subjects", "= \"NONE\" is not available in this version");
+    if (const auto all = s.one_of("default_subjects", {"ALL", "NONE"}))
+        c.ssf.default_subjects_all = *all == "ALL";
     auto& out = c.ssf;
     if (const auto n = s.integer("streams_per_receiver", 1, 100'000))
         out.streams_per_receiver = static_cast<std::size_t>(*n);
+    if (const auto n = s.integer("subjects_per_stream", 1, 100'000'000))
+        out.subjects_per_stream = static_cast<std::size_t>(*n);
     if (const auto n = s.integer("min_verification_interval", 0, 86'400))
         out.min_verification_interval = std::chrono::seconds(*n);
-    s.not_yet("inactivity_timeout");
+    // Whole seconds on the wire (SSF 1.0 section 8.1.1).
+    if (const auto n = s.integer("inactivity_timeout", 1, 10 * 365 * 86'400))
+        out.inactivity_timeout = std::chrono::seconds(*n);
+    if (const auto n = s.number("subject_removal_grace_seconds", 0, 30 * 86'400))
+        out.removal_grace = to_ms(*n);
     if (const auto n = s.number("heartbeat_seconds", 0.05, 86'400)) out.heartbeat = to_ms(*n);
     // Whole seconds on the wire; rounded down, because the bound may only shrink.
     if (const auto n = s.number("max_stale_seconds", 1, 7 * 86'400))
@@ -106,20 +113,15 @@ void read_push(section s, config& c) {
         s.fail("allow", "cannot be read: " + policy.error().detail);
     if (const auto n = s.number("timeout_seconds", 0.05, 300)) c.push.timeout = to_ms(*n);
     if (const auto n = s.integer("window", 1, 1'000)) c.push.window = static_cast<std::size_t>(*n);
-    s.finish();
-}
-
-void read_auth(section s, config& c) {
-    c.auth.token_endpoint = s.boolean("token_endpoint").value_or(true);
-    c.auth.allow_bearer = s.boolean("allow_bearer").value_or(false);
-    s.not_yet("issuer");
+    if (const auto n = s.number("pause_after_seconds", 0.05, 365 * 86'400))
+        c.push.pause_after = to_ms(*n);
     s.finish();
 }
 
 void read_tls(section s, config& c) {
     c.tls.certificate = s.text("certificate").value_or("");
     c.tls.private_key = s.text("private_key").value_or("");
-    s.not_yet("client_ca");
+    c.tls.client_ca = s.text("client_ca").value_or("");
     if (c.tls.certificate.empty() != c.tls.private_key.empty())
         s.fail(c.tls.certificate.empty() ? "certificate" : "private_key", "is missing");
     s.finish();
@@ -138,11 +140,18 @@ config read(setting& tree, const std::string& file, const environment& env) {
     read_store(part("store"), c);
     section signing = part("signing");
     if (auto folder = signing.text("directory")) c.signing_directory = std::move(*folder);
+    if (const auto n = signing.integer("lead_seconds", 0, 30 * 86'400))
+        c.signing_lead = std::chrono::seconds(*n);
+    if (const auto n = signing.integer("retain_seconds", 0, 100LL * 365 * 86'400))
+        c.signing_retain = std::chrono::seconds(*n);
+    if (const auto n = signing.integer("status_retain_seconds", 0, 100LL * 365 * 86'400))
+        c.signing_status_retain = std::chrono::seconds(*n);
     signing.finish();
     read_secrets(part("secrets"), env, c);
     read_ssf(part("ssf"), c);
     read_push(part("push"), c);
-    read_auth(part("auth"), c);
+    read_auth(part("auth"), file, env, c);
+    read_foreign_events(top.raw("foreign_event"), file, env, c);
     read_clients(top.raw("client"), file, env, c);
     top.finish();
     return c;
@@ -179,10 +188,13 @@ result<issuer_config> parse_issuer_url(std::string_view text) {
     // RFC 8414 section 2: no query, no fragment (parse_url refuses the latter).
     if (parsed->target.find('?') != std::string::npos)
         return error{errc::bad_configuration, "must not have a query"};
-    if (text.ends_with('/')) return error{errc::bad_configuration, "must not end in '/'"};
     issuer_config out;
+    // As the operator writes it: this is `iss`. Below it everything has exactly one slash.
     out.url = std::string(text);
-    out.path = parsed->target == "/" ? std::string() : parsed->target;
+    out.path = parsed->target;
+    if (out.path.ends_with('/')) out.path.pop_back();
+    if (out.path.ends_with('/'))
+        return error{errc::bad_configuration, "must not end in more than one '/'"};
     return out;
 }
 

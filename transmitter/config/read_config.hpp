@@ -2,18 +2,16 @@
 // line; environment variables override; secrets may live in files or in the environment.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "settings/section.hpp"
 #include "transmitter/config.hpp"
 
 namespace mission::transmitter {
 
-// The environment, as a parameter for tests.
-using environment = std::function<std::optional<std::string>(const std::string& name)>;
-environment process_environment();
+using settings::environment;
+using settings::process_environment;
 
 // `name` stands in error messages ("state/config.toml:12: ..."). bad_configuration.
 result<config> parse_config(std::string_view toml_text, const std::string& name,

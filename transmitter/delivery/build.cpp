@@ -4,6 +4,7 @@
 
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
+#include "transmitter/delivery/bridge.hpp"
 
 namespace mission::transmitter {
 
@@ -20,24 +21,55 @@ bool names(const json::value& entry, std::string_view audience) {
     });
 }
 
+// What every SET of a signal has in common, whatever it tells.
+events::set_claims envelope(const routed_signal& signal, const stream_terms& terms,
+                            std::string_view type, std::string jti) {
+    events::set_claims out;
+    out.iss = terms.epoch.iss;
+    out.aud = terms.epoch.aud;
+    out.iat = to_numeric_date(signal.row->committed_at);
+    out.jti = std::move(jti);
+    out.txn = signal.row->txn;
+    out.type = type;
+    return out;
+}
+
+result<void> read_event(routed_signal& out) {
+    auto emitted = from_record_event(out.row->body);
+    if (!emitted) return emitted.error();
+    const auto text = json::parse(emitted->subject);
+    if (!text) return error{errc::store_corrupt, "emitted event: its subject is not JSON"};
+    auto subject = events::parse_subject(*text);
+    if (!subject) return error{errc::store_corrupt, "emitted event: " + subject.error().detail};
+    out.emitted = std::move(*emitted);
+    out.subject = std::move(*subject);
+    return {};
+}
+
 }  // namespace
 
 result<routed_ptr> read_signal(std::shared_ptr<const store::signal> row) {
-    auto change = events::from_record(row->body);
-    if (!change) return error{errc::store_corrupt, "signal body: " + change.error().message()};
     auto out = std::make_shared<routed_signal>();
     out->row = std::move(row);
-    out->change = std::move(*change);
+    if (out->is_event()) {
+        if (const auto read = read_event(*out); !read) return read.error();
+    } else {
+        auto change = events::from_record(out->row->body);
+        if (!change) return error{errc::store_corrupt, "signal body: " + change.error().message()};
+        out->change = std::move(*change);
+    }
     return routed_ptr(std::move(out));
 }
 
-result<terms_ptr> read_terms(store::stream_epoch epoch, std::string stream_id) {
+result<terms_ptr> read_terms(store::stream_epoch epoch, std::string stream_id,
+                             std::string client_id) {
     auto visibility = stream_visibility::from_json(epoch.visibility);
     if (!visibility) return visibility.error();
     auto out = std::make_shared<stream_terms>();
     out->epoch = std::move(epoch);
     out->visibility = std::move(*visibility);
     out->stream_id = std::move(stream_id);
+    out->client_id = std::move(client_id);
     return terms_ptr(std::move(out));
 }
 
@@ -108,20 +140,21 @@ events::mission_change cut_to(const events::mission_change& whole, const stream_
 events::set_claims build_set(const routed_signal& signal, const stream_terms& terms,
                              events::form form, std::string_view type, std::string jti) {
     const events::mission_change told = cut_to(signal.change, terms, form);
-    events::set_claims out;
-    out.iss = terms.epoch.iss;
-    out.aud = terms.epoch.aud;
-    out.iat = to_numeric_date(signal.row->committed_at);
-    out.jti = std::move(jti);
-    out.txn = signal.row->txn;
+    events::set_claims out = envelope(signal, terms, type, std::move(jti));
     out.sub_id = events::event_subject(told, form);
-    out.type = type;
     out.event = events::event_body(told, form);
     return out;
 }
 
 std::string encode_set(const routed_signal& signal, const stream_terms& terms, events::form form,
-                       std::string_view type, std::string_view jti) {
+                       std::string_view type, std::string_view jti, set_shape shape) {
+    if (shape != set_shape::mission) {
+        const bool bridge = shape == set_shape::bridge;
+        events::set_claims out = envelope(signal, terms, type, std::string(jti));
+        out.sub_id = bridge ? bridge_subject(signal.change, terms.visibility) : signal.subject;
+        out.event = bridge ? bridge_event(signal.change, terms.visibility) : signal.emitted.event;
+        return events::encode(out);
+    }
     const events::mission_change told = cut_to(signal.change, terms, form);
     // The type was named when the signal was routed; what stands before the short name is the base.
     const std::size_t name = events::event_name(told).size();
@@ -141,6 +174,8 @@ events::set_claims build_stream_set(const stream_terms& terms, std::string_view 
     out.iss = terms.epoch.iss;
     out.aud = terms.epoch.aud;
     out.iat = to_numeric_date(at);
+    // SSF 1.0 section 4.1.9: what it tells of has begun with this event.
+    out.txn = jti;
     out.jti = std::move(jti);
     out.sub_id = events::stream_subject(terms.stream_id);
     out.type = type;

@@ -28,6 +28,17 @@ class delivery_handle final : public delivery {
         shell_->stream_added(std::move(s), std::move(epochs), std::move(c));
     }
     void stream_removed(store::stream_row row) override { shell_->stream_removed(row); }
+    void stream_changed(stream_change change) override {
+        shell_->stream_changed(std::move(change));
+    }
+    void subjects_changed(store::stream_row row, std::vector<store::stream_subject> rows) override {
+        shell_->subjects_changed(row, std::move(rows));
+    }
+    void touched(store::stream_row row) override { shell_->touched(row); }
+    void replay(store::stream_row row, replay_request what,
+                std::function<void(result<std::size_t>)> done) override {
+        shell_->replay(row, std::move(what), std::move(done));
+    }
     void verify(store::stream_row row, std::optional<std::string> state,
                 std::function<void(result<void>)> done) override {
         shell_->verify(row, std::move(state), std::move(done));

@@ -23,6 +23,7 @@ struct stream_report {
     std::int64_t lag_signals = 0;       // matching and unsettled
     std::int64_t lag_milliseconds = 0;  // age of the oldest unsettled one
     bool held = false;                  // relation is bad
+    wall_time held_since{};             // with `held`
     std::string held_reason;            // with the receiver's words
     wall_time last_success{}, last_failure{};
     std::string last_failure_reason;
@@ -32,6 +33,9 @@ struct stream_report {
 struct delivery_counters {
     std::uint64_t signed_sets = 0, pushed = 0, push_failures = 0, polled = 0, acked = 0,
                   set_errors = 0, heartbeats = 0, verifications = 0, dead_letters = 0;
+    // Signals that concerned a stream, each counted per stream; those sent again by an operator;
+    // streams that we have paused ourselves; signals whose rows could not be read.
+    std::uint64_t matched = 0, replayed = 0, paused = 0, unreadable = 0;
 };
 
 class delivery {
@@ -49,6 +53,33 @@ class delivery {
     virtual void stream_added(store::stream s, std::vector<store::stream_epoch> epochs,
                               store::cursor c) = 0;
     virtual void stream_removed(store::stream_row row) = 0;
+
+    // What stream management, an operator or the start has changed, as it now stands. Told from the
+    // completion, and so before the signals of the same batch (store.hpp).
+    struct stream_change {
+        store::stream stream;
+        std::vector<store::stream_epoch> epochs;  // all that are kept, by from_seq
+        // Where the stream stands from now on: enabling a disabled one, replay.
+        std::optional<store::cursor> cursor;
+        // Committed with it, to be told (stream-updated).
+        std::vector<store::stream_event> events;
+    };
+    virtual void stream_changed(stream_change change) = 0;
+    // Rows that were inserted or replaced, by (key, added_seq).
+    virtual void subjects_changed(store::stream_row row,
+                                  std::vector<store::stream_subject> rows) = 0;
+    // The receiver has been heard of: restarts `inactivity_timeout`.
+    virtual void touched(store::stream_row row) = 0;
+
+    // Sends again what the stream has settled: the same claims under the same jti. `from` (0: none)
+    // is the first seq of a range up to the head, `only` single ones. `done` says how many will go
+    // again, after that is durable.
+    struct replay_request {
+        store::seq_t from = 0;
+        std::vector<store::seq_t> only;
+    };
+    virtual void replay(store::stream_row row, replay_request what,
+                        std::function<void(result<std::size_t>)> done) = 0;
     // A requested verification (already judged): answered through `done` when recorded durably.
     virtual void verify(store::stream_row row, std::optional<std::string> state,
                         std::function<void(result<void>)> done) = 0;
@@ -72,6 +103,7 @@ class delivery {
         std::string client_id;
         store::stream_status status = store::stream_status::enabled;
         store::delivery_method method = store::delivery_method::poll;
+        std::string status_reason;
     };
     virtual std::optional<stream_ref> find_stream(std::string_view stream_id) const = 0;
 

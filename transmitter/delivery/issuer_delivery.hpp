@@ -1,6 +1,6 @@
 // The shell of delivery: executes what the pure rules of this folder decide. Private.
 //
-//      writer thread --committed()--> strand: match, admit --> workers: build, sign
+//      writer thread --committed()--> strand: route, admit --> workers: build, sign
 //                                        ^                        |
 //                                        |     push: http_client <+> poll: responder
 //                                        +------- answer ---------+
@@ -11,6 +11,10 @@
 // reports, counters) is published under `shared_`. Nothing here blocks the strand. Callbacks hold
 // the object (shared_from_this), which lives until the last of them has run; after stop() they do
 // nothing.
+//
+// A stream that has settled everything *follows*: it is not touched by a signal that does not
+// concern it, and its window is brought up to `routed_` when it is next looked at. One that has no
+// room, or starts from an older cursor, is *behind*: it reads the log by itself until it follows.
 #pragma once
 
 #include <atomic>
@@ -18,17 +22,21 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "net/client.hpp"
 #include "net/runtime.hpp"
+#include "transmitter/delivery/audience_index.hpp"
 #include "transmitter/delivery/classify.hpp"
 #include "transmitter/delivery/delivery.hpp"
 #include "transmitter/delivery/heartbeat.hpp"
 #include "transmitter/delivery/outcome.hpp"
 #include "transmitter/delivery/poll_select.hpp"
+#include "transmitter/delivery/position_ledger.hpp"
+#include "transmitter/delivery/subject_index.hpp"
 
 namespace mission::transmitter {
 
@@ -46,6 +54,11 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     void committed(std::shared_ptr<const std::vector<store::signal>> batch);
     void stream_added(store::stream s, std::vector<store::stream_epoch> epochs, store::cursor c);
     void stream_removed(store::stream_row row);
+    void stream_changed(delivery::stream_change change);
+    void subjects_changed(store::stream_row row, std::vector<store::stream_subject> rows);
+    void touched(store::stream_row row);
+    void replay(store::stream_row row, delivery::replay_request what,
+                std::function<void(result<std::size_t>)> done);
     void verify(store::stream_row row, std::optional<std::string> state,
                 std::function<void(result<void>)> done);
     void poll(store::stream_row row, delivery::poll_request request, net::responder respond);
@@ -69,12 +82,19 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
         store::stream config;
         std::string authorization;     // opened; never logged
         std::vector<terms_ptr> terms;  // by from_seq
-        store::cursor restored;        // at start: what was settled ahead
+        store::cursor restored;        // what was settled ahead of the window
         std::map<store::seq_t, store::exception> restored_exceptions;
         delivery_state state;
-        store::seq_t written = 0;      // position of the last cursor handed to the store
-        bool loading = false;          // a read of the log is under way
+        bool behind = false;           // reads the log by itself
+        bool loading = false;          // such a read is under way
+        bool subjects = false;         // has rows in the subject index
+        bool unconfigured = false;     // its client is gone from the configuration: held
+        bool untold_loss = false;      // continuity rose, and no stream-updated could say so
+        bool pausing = false;          // a decision to pause it is under way
         bool wants_heartbeat = false;  // due; a poll will take it
+        // Requests of an earlier generation are given up: their answers count no more.
+        std::uint64_t generation = 0;
+        steady_time last_heard{};
         std::unique_ptr<net::timer> wake;
         std::deque<waiting_poll> polls;
         // In flight; destroying one cancels it.
@@ -82,12 +102,17 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
 
         bool push() const noexcept { return config.method == store::delivery_method::push; }
         terms_ptr newest() const { return terms.empty() ? nullptr : terms.back(); }
+        bool enabled() const noexcept {
+            return config.status == store::stream_status::enabled && !unconfigured;
+        }
+        bool disabled() const noexcept { return config.status == store::stream_status::disabled; }
     };
     using stream_ptr = std::shared_ptr<live_stream>;
 
     struct counter_cells {
         std::atomic<std::uint64_t> signed_sets{0}, pushed{0}, push_failures{0}, polled{0}, acked{0},
-            set_errors{0}, heartbeats{0}, verifications{0}, dead_letters{0};
+            set_errors{0}, heartbeats{0}, verifications{0}, dead_letters{0}, matched{0},
+            replayed{0}, paused{0}, unreadable{0};
     };
 
     // Runs `fn` on the strand unless stopped meanwhile.
@@ -112,9 +137,9 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     random_source& random() const noexcept { return *issuer_.common->random; }
     store::store& db() const noexcept { return *issuer_.common->db; }
     stream_ptr find(store::stream_row row) const;
-    const jose::signer& signer_for(const stream_terms& terms) const;
+    std::shared_ptr<const jose::signer> signer_for(const stream_terms& terms) const;
 
-    // issuer_delivery.cpp: streams and the log
+    // starting.cpp: what the store holds, and what the configuration has made of it meanwhile
     struct loaded_stream {
         store::stream config;
         std::vector<store::stream_epoch> epochs;
@@ -122,25 +147,73 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
         std::vector<store::exception> exceptions;
         std::vector<store::stream_event> events;
     };
+    struct loaded_issuer {
+        std::vector<loaded_stream> streams;
+        store::seq_t head = 0, tail = 1, routed = 0;
+        std::optional<wall_time> first_removal;
+        std::unique_ptr<subject_index> subjects;
+        std::set<store::stream_row> with_subjects;
+    };
+    result<loaded_issuer> load();
+    result<void> reconcile(std::vector<loaded_stream>& streams);
+    result<void> write_reconciled(std::vector<loaded_stream*> changed);
+
+    // streams.cpp: what is told of streams
     void adopt(loaded_stream loaded, store::seq_t tail, bool fresh);
+    bool read_config(live_stream& s, store::stream config, std::vector<store::stream_epoch> epochs);
+    void list(live_stream& s);
+    void apply_change(delivery::stream_change change);
+    void apply_status(live_stream& s, store::stream_status before,
+                      const std::vector<store::stream_event>& told);
+    void move_to(live_stream& s, store::cursor c);
+    void give_up_requests(live_stream& s);
+    void publish_ref(const store::stream& s);
+
+    // routing.cpp: from the log to the windows
     void on_committed(const std::shared_ptr<const std::vector<store::signal>>& batch);
-    void consider(live_stream& s, const routed_ptr& signal);
+    void catch_up();
+    void route(const std::shared_ptr<const std::vector<store::signal>>& page, store::seq_t until);
+    void route_signal(const std::shared_ptr<const store::signal>& row);
+    std::vector<store::stream_row> candidates_of(const store::signal& row, const routed_ptr& event,
+                                                 const signal_subjects& about) const;
+    routed_ptr read_row(const std::shared_ptr<const store::signal>& row);
+    signal_subjects about(const store::signal& row, const routed_ptr& event) const;
+    bool interested_in(const live_stream& s, const stream_terms& terms,
+                       const signal_subjects& about, store::seq_t seq) const;
+    void offer(live_stream& s, const routed_ptr& signal, const signal_subjects& about);
+    void lose_unreadable(live_stream& s, const store::signal& row, const signal_subjects& about);
+    void consider(live_stream& s, const routed_ptr& signal, const signal_subjects& about);
     void load_if_behind(const stream_ptr& s);
     void on_loaded(const stream_ptr& s, store::seq_t after, store::seq_t until,
                    std::vector<store::signal> signals);
+    void sync(live_stream& s);
     // Sends, answers, writes and arms whatever became due on this stream.
     void pump(const stream_ptr& s);
+    void note_position(live_stream& s);
     void publish(live_stream& s);
+
+    // ticking.cpp: what time makes due
     void tick();
     void on_sample(log_sample sample);
     void heartbeat_due(const stream_ptr& s);
+    void remove_due_subjects();
+
+    // pausing.cpp: by ourselves
+    void pause(const stream_ptr& s, std::string reason);
+    void inactive(const stream_ptr& s);
+
+    // replaying.cpp
+    struct replay_job;
+    void count_replayed(std::shared_ptr<replay_job> job);
+    void rewind(const std::shared_ptr<replay_job>& job);
 
     // pushing.cpp
     result<void> make_client();
     void push_due(const stream_ptr& s);
     void send(const stream_ptr& s, outgoing_set set);
-    void request(const stream_ptr& s, const std::string& jti, std::string token);
-    void on_answer(const stream_ptr& s, const std::string& jti,
+    void request(const stream_ptr& s, const std::string& jti, std::string token,
+                 std::uint64_t generation);
+    void on_answer(const stream_ptr& s, const std::string& jti, std::uint64_t generation,
                    const result<net::http_response>& answer);
     void arm_push(const stream_ptr& s);
     result<std::string> sign(const outgoing_set& set);  // THREAD: worker
@@ -163,15 +236,24 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
         std::optional<store::stream_event> announcement;  // stream-updated, with raised continuity
         std::int64_t continuity = 0;                      // written by the decision
     };
+    struct flush_batch {
+        std::vector<flush_item> items;
+        store::seq_t routed = 0;  // 0: not raised
+        bool empty() const noexcept { return items.empty() && routed == 0; }
+    };
     void mark_dirty(const live_stream& s);
     void arm_flush(std::chrono::milliseconds delay);
     void flush();
-    std::vector<flush_item> collect();
-    void on_flushed(std::vector<flush_item> items, const result<void>& outcome);
-    static result<store::changes> flush_decision(std::vector<flush_item>& items,
-                                                 store::issuer_id issuer, const store::rows& rows);
+    // `everything`: also what need not be written before the end.
+    flush_batch collect(bool everything = false);
+    std::optional<flush_item> collect_stream(live_stream& s);
+    store::stream_event stream_updated_event(const live_stream& s, std::string reason);
+    void on_flushed(flush_batch batch, const result<void>& outcome);
+    static result<store::changes> flush_decision(flush_batch& batch, store::issuer_id issuer,
+                                                 const store::rows& rows);
     void trim();
-    void on_trim_limits(store::seq_t head, store::seq_t last_too_old);
+    void on_trim_limits(store::seq_t head, store::seq_t tail, store::seq_t last_too_old);
+    void cut_log();
 
     issuer_service& issuer_;
     std::shared_ptr<net::strand> strand_;
@@ -181,8 +263,23 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     std::atomic<bool> stop_called_{false};
 
     std::unordered_map<store::stream_row, stream_ptr> streams_;
-    store::seq_t head_ = 0;
-    heartbeat_schedule heartbeats_;
+    audience_index audiences_;
+    subject_index subjects_;
+    position_ledger ledger_;
+    // The log's end as far as it is known, and the last signal that has been looked at.
+    store::seq_t head_ = 0, routed_ = 0;
+    store::seq_t routed_written_ = 0;  // durably
+    bool routed_dirty_ = false;        // something was settled that R alone will tell
+    bool started_ = false;             // the streams are here
+    bool catching_up_ = false;
+    store::seq_t sampled_head_ = 0;
+    std::vector<store::stream_row> touched_;  // by the signals being routed
+    std::set<store::stream_row> behind_;
+    // Streams with an event that waits until that much has been routed.
+    std::set<std::pair<store::seq_t, store::stream_row>> waiting_for_;
+    heartbeat_schedule heartbeats_, inactivity_;
+    std::optional<wall_time> next_removal_;  // of a subject whose grace ends
+    bool removing_ = false;
     std::optional<log_sample> sample_;
     bool sampling_ = false;
     std::chrono::milliseconds tick_interval_, trim_interval_;
@@ -197,8 +294,10 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     std::map<std::string, delivery::stream_ref, std::less<>> refs_;  // by stream_id
     struct published {
         stream_report report;
-        wall_time oldest{};  // commit of the oldest unsettled signal
+        wall_time oldest{};    // commit of the oldest unsettled signal
+        bool follows = false;  // stands at published_routed_
     };
+    std::atomic<store::seq_t> published_routed_{0};
     std::map<store::stream_row, published> reports_;
 };
 

@@ -14,6 +14,7 @@ namespace mission::transmitter {
 struct planned_form {
     events::form form{};
     std::string type;
+    set_shape shape = set_shape::mission;
 };
 
 struct match {
@@ -22,14 +23,20 @@ struct match {
     bool withheld = false;
 };
 
-// `subject_of_interest` is what the stream's subject filter says; with default_subjects ALL it is
-// true. (The index by subject takes its place when streams can add and remove subjects.)
+// `subject_of_interest` is what the stream's subject filter says (subject_index.hpp).
+//
+// An emitted event goes to whom its audience names, as it is; whoever emits names clients, and so
+// what they may know of missions says nothing here.
 match match_signal(const routed_signal& signal, const stream_terms& terms, bool subject_of_interest,
                    std::string_view event_type_base);
 
 // What the filter of a stream with these default_subjects says while it lists no subjects.
 inline bool interested_by_default(const store::stream& s) noexcept {
     return s.default_all;
+}
+// And with them (store::stream_subject): included, excluded by a row in force.
+inline bool interested(bool default_all, bool included, bool excluded) noexcept {
+    return included || (default_all && !excluded);
 }
 
 }  // namespace mission::transmitter

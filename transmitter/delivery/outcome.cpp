@@ -1,6 +1,7 @@
 #include "transmitter/delivery/outcome.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "events/mission_event.hpp"
 #include "jose/digest.hpp"
@@ -101,11 +102,21 @@ void note_failure(delivery_state& s, std::string reason, instant now) {
     ++s.effects.failed;
 }
 
+// The SET that was to show whether the relation is well again was judged by itself: not yet the
+// end of the hold, the next one follows at the relation's own pace.
+void probe_judged(delivery_state& s, std::string_view jti, instant now, random_source& random) {
+    relation& r = s.receiver;
+    if (!r.held || r.probe != jti) return;
+    r.probe.clear();
+    r.next_try = now.steady + backoff(++r.failures, random);
+}
+
 void reject_special(delivery_state& s, stream_special& e, const std::string& reason, instant now,
                     random_source& random) {
     using kind = stream_special::kind;
     landed(s, e.in_flight);
     const std::string jti = e.jti;
+    if (e.what != kind::probe) probe_judged(s, jti, now, random);
     switch (e.what) {
         case kind::probe:
             relation_failed(s, jti, "the probe was refused: " + reason, std::nullopt, now, random);
@@ -134,7 +145,7 @@ stream_special* delivery_state::find_special(std::string_view jti) noexcept {
 }
 
 void admit(delivery_state& s, window_entry e, instant now) {
-    window_entry* before = s.unsettled.oldest(e.signal->row->mission);
+    window_entry* before = s.unsettled.oldest(e.mission());
     const bool stands_rejected =
         before != nullptr && before->rejections > 0 && !before->in_flight();
     const store::seq_t earlier = stands_rejected ? before->seq : 0;
@@ -180,11 +191,7 @@ void rejected(delivery_state& s, std::string_view jti, std::string err, std::str
     if (e == nullptr) return;
     note_failure(s, reason, now);
     landed(s, set->in_flight);
-    if (relation& r = s.receiver; r.held && r.probe == jti) {
-        // Not yet the end of the hold: the next probe follows at the relation's own pace.
-        r.probe.clear();
-        r.next_try = now.steady + backoff(++r.failures, random);
-    }
+    probe_judged(s, jti, now, random);
     if (e->rejections++ == 0) {
         e->first_rejected = now.steady;
         e->rejected_since = now.wall;
@@ -236,6 +243,7 @@ void relation_failed(delivery_state& s, std::string_view jti, std::string reason
         r.next_try = now.steady + std::max(backoff(r.failures, random),
                                            retry_after.value_or(std::chrono::milliseconds{0}));
     }
+    if (!r.held) r.held_since = now;
     r.held = true;
     r.reason = std::move(reason);
 }
@@ -252,7 +260,54 @@ void not_sent(delivery_state& s, std::string_view jti) {
     }
 }
 
+void restart_relation(delivery_state& s) {
+    for (auto& [seq, e] : s.unsettled.entries()) {
+        for (auto& set : e.sets)
+            set.in_flight = false;
+        e.not_before = {};
+        e.awaiting_probe = false;
+        if (e.rejections > 0) s.effects.settled_exceptions.push_back(seq);
+        e.rejections = 0;
+    }
+    std::erase_if(s.specials,
+                  [](const stream_special& e) { return e.what == stream_special::kind::probe; });
+    for (auto& e : s.specials) {
+        e.in_flight = false;
+        e.not_before = {};
+        e.rejections = 0;
+    }
+    s.in_flight = s.awaiting_probe = 0;
+    const relation before = std::exchange(s.receiver, {});
+    s.receiver.last_success = before.last_success;
+    s.receiver.last_failure = before.last_failure;
+    s.receiver.last_failure_reason = before.last_failure_reason;
+}
+
+void drop_everything(delivery_state& s, bool behind) {
+    std::vector<store::seq_t> all;
+    for (const auto& [seq, e] : s.unsettled.entries()) {
+        all.push_back(seq);
+        if (e.rejections > 0) s.effects.settled_exceptions.push_back(seq);
+    }
+    for (const auto seq : all)
+        s.unsettled.erase(seq);
+    std::erase_if(s.specials, [&](const stream_special& e) {
+        if (e.tells_status) return false;
+        if (e.stored) s.effects.settled_events.push_back(e.jti);
+        return true;
+    });
+    restart_relation(s);
+    s.effects.cursor_moved = true;
+    if (behind || !all.empty()) s.effects.lost.emplace_back("the stream was disabled");
+}
+
+bool given_up(const delivery_state& s, std::chrono::milliseconds pause_after, instant now) {
+    const relation& r = s.receiver;
+    return r.held && !s.quiet && now.steady - r.held_since.steady >= pause_after;
+}
+
 bool may_go(const delivery_state& s, const stream_special& e, steady_time now) {
+    if (s.quiet && !e.tells_status) return false;
     if (e.in_flight || e.not_before > now) return false;
     if (e.after_seq > s.unsettled.position()) return false;
     if (e.what != stream_special::kind::heartbeat) return true;

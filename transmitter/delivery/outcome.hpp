@@ -26,6 +26,11 @@
 
 namespace mission::transmitter {
 
+struct instant {
+    steady_time steady;
+    wall_time wall;
+};
+
 // A SET about the stream itself, outside the log.
 struct stream_special {
     enum class kind { verification, stream_updated, heartbeat, probe } what{};
@@ -35,6 +40,9 @@ struct stream_special {
     store::seq_t after_seq = 0;  // sent once everything up to here is settled; 0: at once
     wall_time created_at{};
     bool stored = false;  // a row of stream_events, settled there too
+    // stream-updated: says that the transmitter or an operator has paused or disabled the stream as
+    // it now is; it goes although nothing else does (SSF 1.0 section 8.1.5).
+    bool tells_status = false;
     bool in_flight = false, offered = false;
     steady_time not_before{};
     unsigned rejections = 0;
@@ -43,6 +51,7 @@ struct stream_special {
 // Is the receiver reachable and content with us?
 struct relation {
     bool held = false;
+    instant held_since;
     std::string reason;  // with the receiver's words
     unsigned failures = 0;
     steady_time next_try{};
@@ -73,11 +82,6 @@ struct delivery_limits {
     std::chrono::milliseconds max_stale{90'000};
 };
 
-struct instant {
-    steady_time steady;
-    wall_time wall;
-};
-
 struct delivery_state {
     store::stream_row stream{};
     delivery_limits limits;
@@ -89,6 +93,8 @@ struct delivery_state {
     std::size_t awaiting_probe = 0;  // entries that a probe decides about
     // A raised `continuity` that is not durable yet: heartbeats wait for it and what tells of it.
     bool continuity_pending = false;
+    // The stream is not enabled: of its events only those go that say so.
+    bool quiet = false;
 
     stream_special* find_special(std::string_view jti) noexcept;
 };
@@ -111,6 +117,17 @@ void relation_failed(delivery_state& s, std::string_view jti, std::string reason
 
 // A SET that was handed out but never left (signing failed, the poller had gone).
 void not_sent(delivery_state& s, std::string_view jti);
+
+// What was under way is given up, and the relation begins anew: another endpoint, another method.
+void restart_relation(delivery_state& s);
+
+// The stream is disabled: nothing is held for it. What waits is dropped, and `continuity` rises
+// when that was anything, or `behind`: signals nobody had looked at. Only what tells of the new
+// status stays.
+void drop_everything(delivery_state& s, bool behind);
+
+// True when the relation has been bad for so long that the stream is to be paused.
+bool given_up(const delivery_state& s, std::chrono::milliseconds pause_after, instant now);
 
 // Special events that may go now: everything they wait for is settled.
 bool may_go(const delivery_state& s, const stream_special& e, steady_time now);

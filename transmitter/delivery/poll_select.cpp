@@ -43,7 +43,7 @@ poll_selection select_for_poll(delivery_state& s, std::size_t max_events, const 
 
     for (auto& e : s.specials) {
         if (!may_go(s, e, now)) {
-            wait_for(e.not_before);
+            if (!s.quiet || e.tells_status) wait_for(e.not_before);
             continue;
         }
         if (out.sets.size() == room) {
@@ -55,6 +55,7 @@ poll_selection select_for_poll(delivery_state& s, std::size_t max_events, const 
         out.sets.push_back(outgoing(e, terms));
     }
     for (auto& [seq, e] : s.unsettled.entries()) {
+        if (s.quiet) break;
         if (e.awaiting_probe) continue;
         if (!s.unsettled.oldest_of_mission(e)) {
             // Its turn comes as soon as this answer's version of the mission is acknowledged.
@@ -89,7 +90,7 @@ poll_selection select_for_poll(delivery_state& s, std::size_t max_events, const 
         return out;
     }
     out.next.reset();
-    out.more_available = out.more_available || log_has_more;
+    out.more_available = out.more_available || (log_has_more && !s.quiet);
     if (r.held) r.next_try = now + s.limits.redelivery;
     return out;
 }

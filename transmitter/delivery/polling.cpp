@@ -38,6 +38,7 @@ void issuer_delivery::poll(store::stream_row row, delivery::poll_request request
 void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request request,
                               net::responder respond) {
     const instant at = now();
+    s->last_heard = at.steady;
     ++count_.polled;
     // RFC 8936 section 2.4: acks and errors count whatever the answer will be.
     count_.acked += apply_acks(s->state, request.acks, at);
@@ -49,7 +50,13 @@ void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request reques
         errors.push_back({std::move(e.jti), std::move(e.err), std::move(e.description)});
     }
     apply_set_errors(s->state, errors, at, random());
-    const bool enabled = s->config.status == store::stream_status::enabled && s->newest();
+    if (!errors.empty() && given_up(s->state, settings().push.pause_after, at)) {
+        pause(s, "the receiver cannot use what it is sent: " + s->state.receiver.reason);
+    }
+    // A poll on a stream that is paused or disabled waits as on an empty one: what tells of the
+    // pause may still come (SSF 1.0 section 8.1.5).
+    const bool known = s->newest() != nullptr;
+    const bool enabled = s->enabled() && known;
     if (enabled && s->wants_heartbeat && sample_ && request.max_events > 0) {
         s->wants_heartbeat = false;
         make_heartbeat(s->state, *sample_, s->config.continuity, issuer_.common->log_epoch, at.wall,
@@ -57,10 +64,12 @@ void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request reques
         ++count_.heartbeats;
         heartbeats_.set(s->config.row, at.steady + settings().ssf.heartbeat);
     }
-    const bool may_wait = enabled && !request.return_immediately && request.max_events > 0;
+    const bool may_wait = known && !request.return_immediately && request.max_events > 0;
     const auto wait =
         std::min<std::chrono::milliseconds>(limits::poll_wait, request.until - at.wall);
-    if (enabled && serve(s, request.max_events, respond)) {
+    load_if_behind(s);
+    sync(*s);
+    if (known && serve(s, request.max_events, respond)) {
         // answered
     } else if (!may_wait || wait <= std::chrono::milliseconds{0}) {
         respond(poll_answer_json({}, false));
@@ -88,6 +97,7 @@ void issuer_delivery::end_poll(const stream_ptr& s, std::uint64_t id) {
     if (it == s->polls.end()) return;
     const net::responder respond = std::move(it->respond);
     s->polls.erase(it);
+    s->last_heard = now().steady;
     respond(poll_answer_json({}, false));
 }
 
@@ -95,8 +105,7 @@ void issuer_delivery::end_poll(const stream_ptr& s, std::uint64_t id) {
 bool issuer_delivery::serve(const stream_ptr& s, std::size_t max_events,
                             const net::responder& respond) {
     const instant at = now();
-    auto selection = select_for_poll(s->state, max_events, s->newest(),
-                                     s->state.unsettled.scanned() < head_, at.steady);
+    auto selection = select_for_poll(s->state, max_events, s->newest(), s->behind, at.steady);
     if (selection.sets.empty()) {
         arm_poll(s, selection.next);
         return false;

@@ -11,6 +11,11 @@ bool may_be_pushed(const delivery_state& s, const window_entry& e, steady_time n
            s.unsettled.oldest_of_mission(e);
 }
 
+bool has_status_to_tell(const delivery_state& s) {
+    return std::any_of(s.specials.begin(), s.specials.end(),
+                       [](const auto& e) { return e.tells_status; });
+}
+
 }  // namespace
 
 outgoing_set outgoing(const window_entry& e, const window_set& set) {
@@ -20,6 +25,7 @@ outgoing_set outgoing(const window_entry& e, const window_set& set) {
     out.signal = e.signal;
     out.terms = e.terms;
     out.form = set.form;
+    out.shape = set.shape;
     return out;
 }
 
@@ -36,6 +42,7 @@ outgoing_set outgoing(const stream_special& e, terms_ptr terms) {
 std::vector<outgoing_set> next_pushes(delivery_state& s, const terms_ptr& terms, steady_time now) {
     std::vector<outgoing_set> out;
     relation& r = s.receiver;
+    if (s.quiet && !has_status_to_tell(s)) return out;
     if (r.held && (!r.probe.empty() || now < r.next_try)) return out;
     const std::size_t room = r.held ? 1 : s.limits.push_window;
     // While held, answers of the old window may still be under way; the probe does not wait for
@@ -50,7 +57,7 @@ std::vector<outgoing_set> next_pushes(delivery_state& s, const terms_ptr& terms,
         out.push_back(outgoing(e, terms));
     }
     for (auto& [seq, e] : s.unsettled.entries()) {
-        if (full()) break;
+        if (full() || s.quiet) break;
         if (!may_be_pushed(s, e, now)) continue;
         // Two forms of one signal go one after the other: they are of one mission.
         window_set* set = e.unsettled_set();
@@ -65,6 +72,7 @@ std::vector<outgoing_set> next_pushes(delivery_state& s, const terms_ptr& terms,
 
 std::optional<steady_time> next_push_time(const delivery_state& s, steady_time now) {
     const relation& r = s.receiver;
+    if (s.quiet && !has_status_to_tell(s)) return std::nullopt;
     if (r.held) {
         // A probe under way is answered or times out: an event either way.
         if (!r.probe.empty()) return std::nullopt;
@@ -75,8 +83,9 @@ std::optional<steady_time> next_push_time(const delivery_state& s, steady_time n
         if (t > now && (!at || t < *at)) at = t;
     };
     for (const auto& e : s.specials) {
-        if (!e.in_flight) consider(e.not_before);
+        if (!e.in_flight && (!s.quiet || e.tells_status)) consider(e.not_before);
     }
+    if (s.quiet) return at;
     for (const auto& [seq, e] : s.unsettled.entries()) {
         if (!e.awaiting_probe) consider(e.not_before);
     }

@@ -19,6 +19,7 @@ struct outgoing_set {
     routed_ptr signal;
     terms_ptr terms;
     events::form form{};
+    set_shape shape = set_shape::mission;
     std::string event;
     wall_time created_at{};
 };

@@ -50,31 +50,40 @@ void issuer_delivery::arm_push(const stream_ptr& s) {
 
 result<std::string> issuer_delivery::sign(const outgoing_set& set) {
     const std::string claims =
-        set.signal ? encode_set(*set.signal, *set.terms, set.form, set.type, set.jti)
+        set.signal ? encode_set(*set.signal, *set.terms, set.form, set.type, set.jti, set.shape)
                    : events::encode(build_stream_set(*set.terms, set.type, set.event, set.jti,
                                                      set.created_at));
     ++count_.signed_sets;
-    return signer_for(*set.terms).sign(claims);
+    return signer_for(*set.terms)->sign(claims);
 }
 
 void issuer_delivery::send(const stream_ptr& s, outgoing_set set) {
-    issuer_.common->runtime->post_work([self = shared_from_this(), s, set = std::move(set)] {
-        auto token = self->sign(set);
-        self->on_strand([s, jti = set.jti, token = std::move(token)](issuer_delivery& d) mutable {
-            if (!token) {
-                log(level::error, "cannot sign a SET",
-                    {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
-                // Ours is the fault, but waiting is right here too.
-                d.on_answer(s, jti, token.error());
-                return;
-            }
-            d.request(s, jti, std::move(*token));
+    issuer_.common->runtime->post_work(
+        [self = shared_from_this(), s, set = std::move(set), generation = s->generation] {
+            auto token = self->sign(set);
+            self->on_strand([s, jti = set.jti, generation,
+                             token = std::move(token)](issuer_delivery& d) mutable {
+                if (!token) {
+                    log(level::error, "cannot sign a SET",
+                        {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
+                    // Ours is the fault, but waiting is right here too.
+                    d.on_answer(s, jti, generation, token.error());
+                    return;
+                }
+                d.request(s, jti, std::move(*token), generation);
+            });
         });
-    });
 }
 
-void issuer_delivery::request(const stream_ptr& s, const std::string& jti, std::string token) {
-    if (find(s->config.row) != s) return;  // removed while the SET was signed
+void issuer_delivery::request(const stream_ptr& s, const std::string& jti, std::string token,
+                              std::uint64_t generation) {
+    // Removed, or given another endpoint, while the SET was signed.
+    if (find(s->config.row) != s || s->generation != generation) return;
+    if (!s->enabled()) {
+        // Paused meanwhile: only what says so goes.
+        const stream_special* special = s->state.find_special(jti);
+        if (special == nullptr || !special->tells_status) return not_sent(s->state, jti);
+    }
     net::client_request r;
     r.method = "POST";
     r.url = s->config.endpoint_url;
@@ -86,18 +95,20 @@ void issuer_delivery::request(const stream_ptr& s, const std::string& jti, std::
     r.timeout = settings().push.timeout;
     ++count_.pushed;
     // The completion comes back through the strand, so it finds the request registered.
-    s->requests[jti] = client_->send(
-        std::move(r), [self = shared_from_this(), s, jti](result<net::http_response> answer) {
-            self->on_strand([s, jti, answer = std::move(answer)](issuer_delivery& d) {
-                s->requests.erase(jti);
-                d.on_answer(s, jti, answer);
-            });
+    s->requests[jti] = client_->send(std::move(r), [self = shared_from_this(), s, jti,
+                                                    generation](result<net::http_response> answer) {
+        self->on_strand([s, jti, generation, answer = std::move(answer)](issuer_delivery& d) {
+            if (s->generation == generation) s->requests.erase(jti);
+            d.on_answer(s, jti, generation, answer);
         });
+    });
 }
 
 void issuer_delivery::on_answer(const stream_ptr& s, const std::string& jti,
+                                std::uint64_t generation,
                                 const result<net::http_response>& answer) {
-    if (find(s->config.row) != s) return;
+    // What was given up has been counted as not sent, and may have been sent elsewhere since.
+    if (find(s->config.row) != s || s->generation != generation) return;
     const instant at = now();
     const push_outcome outcome = classify_push(answer, at.wall);
     switch (outcome.what) {
@@ -120,6 +131,9 @@ void issuer_delivery::on_answer(const stream_ptr& s, const std::string& jti,
             if (news) {
                 log(level::warning, "stream held",
                     {{"stream", s->config.stream_id}, {"reason", outcome.reason()}});
+            }
+            if (given_up(s->state, settings().push.pause_after, at)) {
+                pause(s, "delivery failed for too long: " + outcome.reason());
             }
             break;
         }

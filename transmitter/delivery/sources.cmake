@@ -2,23 +2,49 @@
 set(MISSION_DELIVERY_SOURCES
     streams/config.cpp
     streams/visibility.cpp
+    delivery/audience_index.cpp
     delivery/backoff.cpp
+    delivery/bridge.cpp
     delivery/build.cpp
     delivery/classify.cpp
     delivery/cursor.cpp
     delivery/heartbeat.cpp
     delivery/hold.cpp
     delivery/matching.cpp
+    delivery/notices.cpp
     delivery/outcome.cpp
     delivery/poll_select.cpp
+    delivery/position_ledger.cpp
     delivery/push_machine.cpp
+    delivery/subject_index.cpp
+    delivery/subject_view.cpp
     delivery/window.cpp
     delivery/delivery.cpp
     delivery/issuer_delivery.cpp
+    delivery/live_streams.cpp
+    delivery/pausing.cpp
+    delivery/replaying.cpp
+    delivery/routing.cpp
+    delivery/starting.cpp
+    delivery/ticking.cpp
     delivery/persist.cpp
     delivery/polling.cpp
     delivery/pushing.cpp
     api/admin_streams.cpp
+    api/admin_tail.cpp
     api/poll.cpp
     api/streams.cpp
+    streams/emission.cpp
+    streams/extra.cpp
+    streams/members.cpp
+    streams/status.cpp
+    streams/subjects.cpp
+    streams/update.cpp
+    api/admin_operations.cpp
+    api/dead_letters.cpp
+    api/signals.cpp
+    api/stream_status.cpp
+    api/subjects.cpp
+    api/update_stream.cpp
+    delivery/emitted.cpp
     api/verify.cpp)

@@ -27,6 +27,7 @@ namespace mission::transmitter {
 // One SET of an entry.
 struct window_set {
     events::form form{};
+    set_shape shape = set_shape::mission;
     std::string type, jti;
     bool settled = false;
     bool in_flight = false;  // push: sent, not answered
@@ -47,7 +48,10 @@ struct window_entry {
     bool awaiting_probe = false;
     std::string err, description;
 
-    store::mission_row mission() const noexcept { return signal->row->mission; }
+    // What is sent in order; an emitted event is of no mission and has no other to wait for.
+    store::mission_row mission() const noexcept {
+        return signal->is_event() ? store::mission_row{-seq} : signal->row->mission;
+    }
     bool in_flight() const noexcept;
     window_set* unsettled_set() noexcept;  // the first one that is open and not in flight
 };

@@ -2,125 +2,174 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <mutex>
+#include <utility>
 
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
+#include "transmitter/keys/key_folder.hpp"
 #include "transmitter/keys/private_file.hpp"
-
-// A folder holds PKCS#8 files named ROLE-ALG[-anything].pem. `current` signs; `next` and `retained`
-// are published only: receivers know a key before its first signature and after its last.
+#include "transmitter/log.hpp"
 
 namespace mission::transmitter {
 namespace {
 
-namespace fs = std::filesystem;
-
+constexpr std::string_view set_typ = "secevent+jwt";
 constexpr std::string_view status_typ = "mission-status-response+jwt";
-constexpr std::string_view roles[] = {"current", "next", "retained"};
+constexpr auto open_patience = std::chrono::seconds(10);
 
-struct loaded_key {
-    std::string role, file;
-    jose::private_key key;
+// What is handed out: never changed, replaced as a whole.
+struct snapshot {
+    snapshot(jose::private_key es256_key, jose::private_key rs256_key)
+        : es256(es256_key, set_typ),
+          rs256(std::move(rs256_key), set_typ),
+          status(std::move(es256_key), status_typ) {}
+
+    jose::signer es256, rs256, status;
+    std::string jwks;
+    std::vector<std::string> kids;  // in the JWKS
 };
 
-std::string key_file(const std::string& directory, std::string_view role, jose::alg a) {
-    return directory + "/" + std::string(role) + "-" + std::string(jose::name(a)) + ".pem";
-}
-
-// "current-ES256.pem" -> ("current", ES256); nullopt for a file that is none of ours.
-std::optional<std::pair<std::string, jose::alg>> parse_file_name(const std::string& name) {
-    if (!name.ends_with(".pem")) return std::nullopt;
-    const auto first = name.find('-');
-    if (first == std::string::npos) return std::nullopt;
-    const std::string role = name.substr(0, first);
-    if (std::find(std::begin(roles), std::end(roles), role) == std::end(roles)) return std::nullopt;
-    const auto rest = name.substr(first + 1, name.size() - first - 1 - 4);
-    const auto a = jose::parse_alg(rest.substr(0, rest.find('-')));
-    if (!a) return std::nullopt;
-    return std::pair{role, *a};
-}
-
-result<jose::private_key> load_key(const std::string& file, jose::alg a) {
-    const auto pem = read_private_file(file);
-    if (!pem) return pem.error();
-    auto key = jose::private_key::from_pem(*pem, a);
-    if (!key) return error{key.error().code, file + ": " + key.error().message()};
-    if (key->algorithm() != a)
-        return error{errc::key_malformed, file + ": holds no key for " + std::string(name(a))};
-    return key;
-}
-
-result<void> make_missing(const std::string& directory, jose::alg a) {
-    const std::string file = key_file(directory, "current", a);
-    std::error_code ignored;
-    if (fs::exists(file, ignored)) return {};
-    const auto key = jose::private_key::generate(a);
-    if (!key) return key.error();
-    return write_private_file(file, key->to_pem());
-}
-
-result<std::vector<loaded_key>> load_folder(const std::string& directory) {
-    std::error_code failed;
-    std::vector<std::string> names;
-    for (fs::directory_iterator it(directory, failed), end; !failed && it != end;
-         it.increment(failed))
-        names.push_back(it->path().filename().string());
-    if (failed)
-        return error{errc::key_unreadable, directory + ": cannot be read: " + failed.message()};
-    std::sort(names.begin(), names.end());
-    std::vector<loaded_key> keys;
-    for (const auto& name : names) {
-        const auto what = parse_file_name(name);
-        if (!what) continue;
-        const std::string file = directory + "/" + name;
-        auto key = load_key(file, what->second);
-        if (!key) return key.error();
-        keys.push_back({what->first, file, std::move(*key)});
+result<std::shared_ptr<const snapshot>> make_snapshot(const key_folder& folder,
+                                                      const key_state& state) {
+    std::optional<jose::private_key> es256, rs256;
+    jose::key_set published;
+    std::vector<std::string> kids;
+    for (const auto role : {key_role::current, key_role::next, key_role::retained}) {
+        for (const auto& k : state.keys) {
+            if (k.role != role) continue;
+            if (!k.file.empty()) {
+                // The next one too: better an error today than at its first signature.
+                auto key = folder.load_private(k);
+                if (!key) return key.error();
+                if (role == key_role::current)
+                    (k.algorithm == jose::alg::es256 ? es256 : rs256) = std::move(*key);
+            }
+            const auto doc = json::parse(k.jwk);
+            if (!doc) return doc.error();
+            auto key = jose::public_key::from_jwk(*doc);
+            if (!key) return key.error();
+            published.add(std::move(*key));
+            kids.push_back(k.kid);
+        }
     }
-    return keys;
+    if (!es256 || !rs256)
+        return error{errc::key_unreadable, folder.path() + ": there is no current key"};
+    auto made = std::make_shared<snapshot>(std::move(*es256), std::move(*rs256));
+    made->jwks = published.to_json();
+    made->kids = std::move(kids);
+    return std::shared_ptr<const snapshot>(std::move(made));
 }
 
 class folder_key_ring final : public key_ring {
   public:
-    folder_key_ring(jose::private_key es256, jose::private_key rs256, std::string jwks)
-        : es256_(es256, "secevent+jwt"),
-          rs256_(std::move(rs256), "secevent+jwt"),
-          status_(std::move(es256), status_typ),
-          jwks_(std::move(jwks)) {}
+    folder_key_ring(const std::string& directory, key_ring_options options)
+        : folder_(directory), options_(options) {}
 
-    const jose::signer& set_signer(jose::alg a) const override {
-        return a == jose::alg::rs256 ? rs256_ : es256_;
+    // Once, before anything else.
+    result<void> open() {
+        if (auto made = make_private_folder(folder_.path()); !made) return made;
+        return tend(nullptr, open_patience);
     }
-    const jose::signer& status_signer() const override { return status_; }
-    const std::string& jwks_json() const override { return jwks_; }
+
+    std::shared_ptr<const jose::signer> set_signer(jose::alg a) const override {
+        auto s = now();
+        const auto* one = a == jose::alg::rs256 ? &s->rs256 : &s->es256;
+        return {std::move(s), one};
+    }
+    std::shared_ptr<const jose::signer> status_signer() const override {
+        auto s = now();
+        const auto* one = &s->status;
+        return {std::move(s), one};
+    }
+    std::shared_ptr<const std::string> jwks_json() const override {
+        auto s = now();
+        const auto* one = &s->jwks;
+        return {std::move(s), one};
+    }
+
+    result<bool> refresh() override {
+        const std::lock_guard one_at_a_time(refreshing_);
+        bool changed = false;
+        if (const auto seen = folder_.look(); seen != stamp_) {
+            auto state = folder_.load();
+            if (!state) return unreadable(state.error());
+            if (auto taken = take(std::move(*state), seen); !taken) return taken.error();
+            changed = true;
+        }
+        const auto served = now()->kids;
+        if (!key_rules(state_, options_, time().now(), {}).due(&served)) return changed;
+        if (auto tended = tend(&served, std::chrono::milliseconds(0)); !tended)
+            return tended.error();
+        return true;
+    }
 
   private:
-    jose::signer es256_, rs256_, status_;
-    std::string jwks_;
+    const clock& time() const { return options_.time ? *options_.time : system_clock(); }
+
+    std::shared_ptr<const snapshot> now() const {
+        const std::lock_guard lock(mutex_);
+        return snapshot_;
+    }
+
+    static error unreadable(const error& e) {
+        return {e.code == errc::not_found ? errc::key_unreadable : e.code, e.detail};
+    }
+
+    // A state that cannot be used replaces nothing.
+    result<void> take(key_state state, key_folder::stamp seen) {
+        auto made = make_snapshot(folder_, state);
+        if (!made) return unreadable(made.error());
+        const bool first = !snapshot_;
+        const auto es256 = (*made)->es256.key().kid();
+        const auto rs256 = (*made)->rs256.key().kid();
+        if (first || es256 != snapshot_->es256.key().kid() ||
+            rs256 != snapshot_->rs256.key().kid() || (*made)->jwks != snapshot_->jwks)
+            log(level::info, first ? "signing keys" : "signing keys changed",
+                {{"folder", folder_.path()}, {"es256", es256}, {"rs256", rs256}});
+        {
+            const std::lock_guard lock(mutex_);
+            snapshot_ = std::move(*made);
+        }
+        state_ = std::move(state);
+        stamp_ = seen;
+        return {};
+    }
+
+    // Does what is due and takes the result. `served`: see key_rules::tend.
+    result<void> tend(const std::vector<std::string>* served, std::chrono::milliseconds patience) {
+        const wall_time at = time().now();
+        auto editor = folder_.edit(patience, at);
+        if (!editor) return editor.error();
+        key_rules rules(editor->state, options_, at,
+                        [&](jose::alg a) { return editor->make_key(a); });
+        const bool is_new = editor->state.last_number == 0;
+        if (auto done = rules.tend(served); !done) return done;
+        if (is_new || !rules.operations().empty()) {
+            for (const auto& o : rules.operations())
+                log(level::info, "signing key", {{"operation", o.operation}, {"kid", o.kid}});
+            if (auto written = editor->commit(rules.operations()); !written) return written;
+        }
+        // Under the lock: the stamp belongs to this state.
+        return take(std::move(editor->state), folder_.look());
+    }
+
+    const key_folder folder_;
+    const key_ring_options options_;
+    std::mutex refreshing_;
+    key_state state_;  // under refreshing_
+    key_folder::stamp stamp_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<const snapshot> snapshot_;
 };
 
 }  // namespace
 
-result<std::unique_ptr<key_ring>> open_key_ring(const std::string& directory) {
-    if (auto made = make_private_folder(directory); !made) return made.error();
-    for (const auto a : {jose::alg::es256, jose::alg::rs256})
-        if (auto made = make_missing(directory, a); !made) return made.error();
-    auto keys = load_folder(directory);
-    if (!keys) return keys.error();
-
-    jose::key_set published;
-    const jose::private_key* current_es256 = nullptr;
-    const jose::private_key* current_rs256 = nullptr;
-    for (const auto& k : *keys) {
-        published.add(k.key.to_public());
-        if (k.role != "current") continue;
-        if (k.key.algorithm() == jose::alg::es256) current_es256 = &k.key;
-        if (k.key.algorithm() == jose::alg::rs256) current_rs256 = &k.key;
-    }
-    if (!current_es256 || !current_rs256)
-        return error{errc::key_unreadable, directory + ": a current key has disappeared"};
-    return std::unique_ptr<key_ring>(
-        new folder_key_ring(*current_es256, *current_rs256, published.to_json()));
+result<std::unique_ptr<key_ring>> open_key_ring(const std::string& directory,
+                                                key_ring_options options) {
+    auto ring = std::make_unique<folder_key_ring>(directory, options);
+    if (auto opened = ring->open(); !opened) return opened.error();
+    return std::unique_ptr<key_ring>(std::move(ring));
 }
 
 std::string issuer_folder(std::string_view issuer_url) {
@@ -137,6 +186,7 @@ std::string issuer_folder(std::string_view issuer_url) {
 }
 
 result<std::string> load_secret_key(const std::string& file) {
+    namespace fs = std::filesystem;
     std::error_code ignored;
     if (!fs::exists(file, ignored)) {
         const auto folder = fs::path(file).parent_path().string();
@@ -154,15 +204,6 @@ result<std::string> load_secret_key(const std::string& file) {
     if (!key || key->size() != 32)
         return error{errc::key_malformed, file + ": is not 32 octets in base64url"};
     return key;
-}
-
-result<std::vector<key_listing>> list_keys(const std::string& directory) {
-    const auto keys = load_folder(directory);
-    if (!keys) return keys.error();
-    std::vector<key_listing> out;
-    for (const auto& k : *keys)
-        out.push_back({k.key.kid(), std::string(jose::name(k.key.algorithm())), k.role, k.file});
-    return out;
 }
 
 }  // namespace mission::transmitter

@@ -37,6 +37,39 @@ std::string folder_of(const std::string& path) {
     return folder.empty() ? std::string(".") : folder;
 }
 
+// Written and synced.
+result<void> write_all(int file, const std::string& path, std::string_view content) {
+    while (!content.empty()) {
+        const ssize_t n = ::write(file, content.data(), content.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return system_failure(errc::io_error, path, "write");
+        content.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (::fsync(file) != 0) return system_failure(errc::io_error, path, "sync");
+    return {};
+}
+
+// The name of a file beside `path` that holds `content`, durably but for its name.
+result<std::string> write_temporary(const std::string& path, std::string_view content) {
+    std::string temporary = path + "." + jose::random_id(6) + ".new";
+    const descriptor file(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!file) return system_failure(errc::io_error, path, "write");
+    if (auto written = write_all(file.get(), path, content); !written) {
+        ::unlink(temporary.c_str());
+        return written.error();
+    }
+    return temporary;
+}
+
+// A name is durable once its folder is.
+result<void> sync_folder(const std::string& path) {
+    const descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder && ::fsync(folder.get()) != 0 && errno != EINVAL)
+        return system_failure(errc::io_error, path, "sync the folder of");
+    return {};
+}
+
 }  // namespace
 
 result<void> make_private_folder(const std::string& path) {
@@ -81,34 +114,39 @@ result<std::string> read_private_file(const std::string& path, std::size_t max_b
 }
 
 result<void> write_private_file(const std::string& path, std::string_view content) {
-    const std::string temporary = path + "." + jose::random_id(6) + ".new";
-    {
-        const descriptor file(
-            ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-        if (!file) return system_failure(errc::io_error, path, "write");
-        while (!content.empty()) {
-            const ssize_t n = ::write(file.get(), content.data(), content.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) {
-                const error e = system_failure(errc::io_error, path, "write");
-                ::unlink(temporary.c_str());
-                return e;
-            }
-            content.remove_prefix(static_cast<std::size_t>(n));
-        }
-        if (::fsync(file.get()) != 0) {
-            const error e = system_failure(errc::io_error, path, "sync");
-            ::unlink(temporary.c_str());
-            return e;
-        }
-    }
+    const auto temporary = write_temporary(path, content);
+    if (!temporary) return temporary.error();
     // link(2) rather than rename(2): two programs that start at once must not replace each other's.
-    const int linked = ::link(temporary.c_str(), path.c_str());
+    const int linked = ::link(temporary->c_str(), path.c_str());
     const error e = linked == 0 ? error{} : system_failure(errc::io_error, path, "write");
-    ::unlink(temporary.c_str());
+    ::unlink(temporary->c_str());
     if (linked != 0) return e;
-    const descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder) ::fsync(folder.get());
+    return sync_folder(path);
+}
+
+result<void> replace_private_file(const std::string& path, std::string_view content) {
+    const auto temporary = write_temporary(path, content);
+    if (!temporary) return temporary.error();
+    if (::rename(temporary->c_str(), path.c_str()) != 0) {
+        const error e = system_failure(errc::io_error, path, "write");
+        ::unlink(temporary->c_str());
+        return e;
+    }
+    return sync_folder(path);
+}
+
+result<void> append_private_file(const std::string& path, std::string_view lines) {
+    const bool is_new = ::access(path.c_str(), F_OK) != 0;
+    const descriptor file(
+        ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!file) return system_failure(errc::io_error, path, "write");
+    std::string all;
+    char last = '\n';
+    const off_t size = ::lseek(file.get(), 0, SEEK_END);
+    if (size > 0 && ::pread(file.get(), &last, 1, size - 1) == 1 && last != '\n') all = "\n";
+    all.append(lines);
+    if (auto written = write_all(file.get(), path, all); !written) return written;
+    if (is_new) return sync_folder(path);
     return {};
 }
 

@@ -8,6 +8,7 @@
 #include "transmitter/clock/mission_clock.hpp"
 #include "transmitter/config/read_config.hpp"
 #include "transmitter/program/front.hpp"
+#include "transmitter/program/key_keeper.hpp"
 #include "transmitter/program/prepare.hpp"
 
 namespace mission::transmitter {
@@ -34,7 +35,9 @@ class running_app final : public app {
         common_.runtime = runtime_.get();
         if (auto r = open_everything(); !r) return r;
         if (auto r = start_delivery(); !r) return r;
-        return listen();
+        if (auto r = listen(); !r) return r;
+        keep_keys();
+        return {};
     }
 
     std::uint16_t port() const noexcept override { return server_ ? server_->port() : 0; }
@@ -50,7 +53,10 @@ class running_app final : public app {
             if (t->out && started_) t->out->stop();
         for (auto* server : {server_.get(), admin_.get()})
             stop_server(server, grace);
+        for (auto& t : tenants_)
+            if (t->auth) t->auth->stop();
         if (clock_) clock_->stop();
+        if (keeper_) keeper_->stop();
         // Handlers are on their way through the store: it drains before the threads go.
         if (runtime_) runtime_->stop();
         server_.reset();
@@ -60,6 +66,7 @@ class running_app final : public app {
 
   private:
     result<void> open_everything() {
+        warn_of(common_.settings, common_.time->now());
         if (auto r = prepare_secrets(common_.settings); !r) return r;
         store::store_options options;
         options.time = common_.time;
@@ -85,14 +92,16 @@ class running_app final : public app {
         auto t = std::make_unique<tenant>();
         t->service.common = &common_;
         t->service.settings = settings;
-        auto keys =
-            open_key_ring(common_.settings.signing_directory + "/" + issuer_folder(settings.url));
+        auto keys = open_key_ring(key_directory(common_.settings, settings.url),
+                                  key_options(common_.settings, common_.time));
         if (!keys) return keys.error();
         t->service.keys = std::move(*keys);
         const auto id = store_->add_issuer(settings.url);
         if (!id) return id.error();
         t->service.id = *id;
-        t->auth = make_authenticator(t->service);
+        auto auth = make_authenticator(t->service);
+        if (!auth) return auth.error();
+        t->auth = std::move(*auth);
         t->out = make_delivery(t->service);
         tenants_.push_back(std::move(t));
         return {};
@@ -118,26 +127,38 @@ class running_app final : public app {
         return {};
     }
 
+    void keep_keys() {
+        std::vector<key_ring*> rings;
+        for (auto& t : tenants_)
+            rings.push_back(t->service.keys.get());
+        keeper_ = make_key_keeper(*runtime_, std::move(rings));
+        keeper_->start();
+    }
+
     result<void> listen() {
         front_ = std::make_unique<front>(requests_);
         admin_front_ = std::make_unique<front>(requests_);
         for (auto& t : tenants_) {
-            auto& routes = front_->add_issuer(t->service.settings.path);
+            auto& routes = front_->add_issuer(t->service.settings.path, t->auth.get());
+            routes.even_refusals(*runtime_);
             add_metadata_routes(routes, t->service);
             add_token_routes(routes, t->service, *t->auth);
             add_stream_routes(routes, t->service, *t->auth, *t->out);
             add_mission_routes(routes, t->service, *t->auth, *t->out);
             add_admin_stream_routes(routes, t->service, *t->auth, *t->out);
-            add_admin_stream_routes(admin_front_->add_issuer(t->service.settings.path), t->service,
-                                    *t->auth, *t->out);
+            add_admin_stream_routes(
+                admin_front_->add_issuer(t->service.settings.path, t->auth.get()), t->service,
+                *t->auth, *t->out);
         }
-        add_health_routes(admin_front_->add_issuer(""));
+        add_health_routes(admin_front_->add_issuer("", nullptr));
         auto certificate =
             load_certificate(common_.settings, options_.certificate_pem, options_.private_key_pem);
         if (!certificate) return certificate.error();
         net::server_options o;
+        o.hand_over_too_large = true;  // wire.md: the token is judged before the body
         o.certificate_pem = certificate->first;
         o.private_key_pem = certificate->second;
+        if (auto r = client_certificates(common_.settings, o); !r) return r;
         o.address = common_.settings.listen_address;
         o.port = common_.settings.listen_port;
         auto server = net::make_http_server(*runtime_, o, *front_);
@@ -212,6 +233,7 @@ class running_app final : public app {
     std::unique_ptr<store::store> store_;
     std::vector<std::unique_ptr<tenant>> tenants_;
     std::shared_ptr<mission_clock> clock_;
+    std::shared_ptr<key_keeper> keeper_;
     std::unique_ptr<front> front_, admin_front_;
     std::unique_ptr<net::http_server> server_, admin_;
     bool started_ = false;

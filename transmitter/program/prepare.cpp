@@ -7,6 +7,7 @@
 #include "events/mission_event.hpp"
 #include "jose/key.hpp"
 #include "net/dev_certificate.hpp"
+#include "transmitter/auth/authenticator.hpp"
 #include "transmitter/keys/key_ring.hpp"
 #include "transmitter/keys/private_file.hpp"
 #include "transmitter/log.hpp"
@@ -81,7 +82,7 @@ result<void> make_clients(config& settings, const std::string& folder) {
         {"operator",
          "",
          {"mission.read", "mission.write", "mission.scope", "mission_status", "mission_lifecycle",
-          "ssf.admin"},
+          "signals.emit", "ssf.admin"},
          {"revoke", "suspend", "resume", "complete"},
          {"tenant", "user", "reason"},
          mission_visibility::kind::all},
@@ -110,6 +111,7 @@ result<void> make_clients(config& settings, const std::string& folder) {
         c.lifecycle = e.lifecycle;
         c.disclose = e.disclose;
         c.missions.what = e.missions;
+        if (c.id == examples.front().id) c.signals_to = "all";
         c.jwks.add(key->to_public());
         settings.clients.push_back(std::move(c));
         log(level::info, "example client", {{"client_id", e.id}, {"private_key", file}});
@@ -139,6 +141,29 @@ result<std::pair<std::string, std::string>> load_certificate(const config& setti
     const auto key = read_file(settings.tls.private_key, "[tls] private_key");
     if (!key) return key.error();
     return std::pair{*certificate, *key};
+}
+
+result<void> client_certificates(const config& settings, net::server_options& out) {
+    if (!settings.tls.client_ca.empty()) {
+        const auto ca = read_file(settings.tls.client_ca, "[tls] client_ca");
+        if (!ca) return ca.error();
+        out.client_ca_pem = *ca;
+    } else {
+        out.accept_any_client_certificate = uses_client_certificates(settings);
+    }
+    return {};
+}
+
+void warn_of(const config& settings, wall_time now) {
+    for (const auto& c : settings.clients) {
+        if (c.token.empty()) continue;
+        if (!c.token_expires)
+            log(level::warning, "a static token without token_expires never ends",
+                {{"client_id", c.id}});
+        else if (*c.token_expires <= now)
+            log(level::warning, "a static token has expired",
+                {{"client_id", c.id}, {"token_expires", to_rfc3339(*c.token_expires)}});
+    }
 }
 
 result<void> prepare_dev(config& settings, const std::string& folder) {

@@ -1,86 +1,13 @@
 #include "transmitter/streams/config.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
-#include "base/limits.hpp"
 #include "events/mission_event.hpp"
-#include "net/http.hpp"
 #include "transmitter/streams/visibility.hpp"
 
 namespace mission::transmitter {
 
 namespace {
-
-error invalid(std::string what) {
-    return {errc::stream_invalid, std::move(what)};
-}
-
-bool address_literal(const std::string& host) {
-    unsigned char octets[sizeof(in6_addr)];
-    return inet_pton(AF_INET, host.c_str(), octets) == 1 ||
-           inet_pton(AF_INET6, host.c_str(), octets) == 1;
-}
-
-// RFC 9110 section 5.5: visible characters, obs-text, and inner spaces and tabs.
-bool valid_field_value(std::string_view text) {
-    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-    if (text.empty() || blank(text.front()) || blank(text.back())) return false;
-    return std::all_of(text.begin(), text.end(), [&](char c) {
-        const auto u = static_cast<unsigned char>(c);
-        return blank(c) || (u > 0x20 && u != 0x7f);
-    });
-}
-
-result<std::vector<std::string>> string_list(const json::value& body, std::string_view name) {
-    std::vector<std::string> out;
-    const json::value* list = json::find(body, name);
-    if (list == nullptr || list->IsNull()) return out;
-    const std::string where{name};
-    if (!list->IsArray()) return invalid(where + " must be an array of strings");
-    if (list->Size() > limits::events_requested_entries) {
-        return invalid(where + " has too many entries");
-    }
-    for (const auto& entry : list->GetArray()) {
-        if (!entry.IsString()) return invalid(where + " must be an array of strings");
-        const std::string_view text = json::view(entry);
-        if (text.empty() || text.size() > limits::endpoint_url_bytes) {
-            return invalid(where + " has an empty or oversized entry");
-        }
-        if (std::find(out.begin(), out.end(), text) == out.end()) out.emplace_back(text);
-    }
-    return out;
-}
-
-// SSF 1.0 section 10.3.1.1: PUSH delivery using HTTP.
-result<void> parse_push(const json::value& delivery, const net::egress_policy& egress,
-                        create_request& out) {
-    const auto endpoint = json::find_string(delivery, "endpoint_url");
-    if (!endpoint) return invalid("delivery.endpoint_url is required for push");
-    if (endpoint->size() > limits::endpoint_url_bytes) {
-        return invalid("delivery.endpoint_url is too long");
-    }
-    const auto url = net::parse_url(*endpoint);
-    if (!url || url->scheme != "https") {
-        return invalid("delivery.endpoint_url must be an https URL");
-    }
-    if (address_literal(url->host)) {
-        if (const auto allowed = egress.check(url->host, url->port, url->host); !allowed) {
-            return invalid("delivery.endpoint_url: address refused: " + allowed.error().detail);
-        }
-    }
-    out.endpoint_url = *endpoint;
-    const json::value* header = json::find(delivery, "authorization_header");
-    if (header == nullptr || header->IsNull()) return {};
-    if (!header->IsString()) return invalid("delivery.authorization_header must be a string");
-    const std::string_view text = json::view(*header);
-    if (text.size() > limits::authorization_header_bytes || !valid_field_value(text)) {
-        return invalid("delivery.authorization_header is no valid field value");
-    }
-    out.authorization_header = text;
-    return {};
-}
 
 void write_list(json::writer& w, std::string_view name, const std::vector<std::string>& list) {
     json::key(w, name);
@@ -92,41 +19,23 @@ void write_list(json::writer& w, std::string_view name, const std::vector<std::s
 
 }  // namespace
 
-std::string cut_utf8(std::string_view text, std::size_t max) {
-    if (text.size() <= max) return std::string(text);
-    std::size_t end = max;
-    // Back to the first octet of the character that does not fit.
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u)
-        --end;
-    return std::string(text.substr(0, end));
-}
-
 result<create_request> parse_create(const json::value& body, const net::egress_policy& egress) {
-    if (!body.IsObject()) return invalid("the body must be an object");
+    if (!body.IsObject()) return error{errc::stream_invalid, "the body must be an object"};
     create_request out;
-    auto requested = string_list(body, "events_requested");
+    auto requested = read_events_requested(body);
     if (!requested) return requested.error();
     out.events_requested = std::move(*requested);
-    auto capabilities = string_list(body, "mission_capabilities_supported");
+    auto capabilities = read_capabilities(body);
     if (!capabilities) return capabilities.error();
     out.capabilities = std::move(*capabilities);
-
-    const json::value* description = json::find(body, "description");
-    if (description != nullptr && !description->IsNull()) {
-        if (!description->IsString()) return invalid("description must be a string");
-        out.description = cut_utf8(json::view(*description), limits::description_bytes);
-    }
-
-    const json::value* delivery = json::find(body, "delivery");
-    if (delivery == nullptr || delivery->IsNull())
-        return out;  // wire.md section 1: no `delivery` means poll
-    if (!delivery->IsObject()) return invalid("delivery must be an object");
-    const auto method = json::find_string(*delivery, "method");
-    if (!method) return invalid("delivery.method is required");
-    if (*method == poll_urn) return out;  // endpoint_url is the transmitter's to supply
-    if (*method != push_urn) return invalid("delivery.method is not supported");
-    out.method = store::delivery_method::push;
-    if (const auto push = parse_push(*delivery, egress, out); !push) return push.error();
+    auto description = read_description(body);
+    if (!description) return description.error();
+    out.description = std::move(*description);
+    auto delivery = read_delivery(body, egress);
+    if (!delivery) return delivery.error();
+    out.method = delivery->method;
+    out.endpoint_url = std::move(delivery->endpoint_url);
+    out.authorization_header = std::move(delivery->authorization_header);
     return out;
 }
 
@@ -159,6 +68,24 @@ std::string algorithm_for(const client_config& client, const std::vector<std::st
     return interoperable ? "RS256" : "ES256";
 }
 
+store::stream_epoch make_epoch(const client_config& client, const issuer_service& issuer,
+                               const std::vector<std::string>& requested,
+                               const std::vector<std::string>& capabilities) {
+    store::stream_epoch e;
+    e.iss = issuer.settings.url;
+    e.aud = client.audience;
+    e.events_delivered = events_delivered(
+        events_supported(client, issuer.common->settings.event_type_base), requested);
+    e.alg = algorithm_for(client, e.events_delivered);
+    e.visibility = visibility_of(client, capabilities).to_json();
+    return e;
+}
+
+bool same_terms(const store::stream_epoch& a, const store::stream_epoch& b) noexcept {
+    return a.iss == b.iss && a.aud == b.aud && a.events_delivered == b.events_delivered &&
+           a.alg == b.alg && a.visibility == b.visibility;
+}
+
 new_stream make_stream(const create_request& request, const client_config& client,
                        const issuer_service& issuer, std::string stream_id, std::string sealed,
                        wall_time now) {
@@ -177,13 +104,7 @@ new_stream make_stream(const create_request& request, const client_config& clien
     s.description = request.description;
     s.default_all = client.default_subjects_all.value_or(settings.ssf.default_subjects_all);
 
-    store::stream_epoch& e = out.epoch;
-    e.iss = issuer.settings.url;
-    e.aud = client.audience;
-    e.events_delivered = events_delivered(events_supported(client, settings.event_type_base),
-                                          request.events_requested);
-    e.alg = algorithm_for(client, e.events_delivered);
-    e.visibility = visibility_of(client, request.capabilities).to_json();
+    out.epoch = make_epoch(client, issuer, request.events_requested, request.capabilities);
     return out;
 }
 
@@ -202,6 +123,7 @@ result<store::changes> create_decision(const new_stream& wanted, std::size_t lim
     out.epochs.back().from_seq = rows.head() + 1;
     store::cursor start;
     start.acked_seq = rows.head();
+    start.open = false;  // settled up to here
     out.cursors.push_back(std::move(start));
     return out;
 }

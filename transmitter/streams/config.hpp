@@ -15,11 +15,9 @@
 #include "store/store.hpp"
 #include "transmitter/config.hpp"
 #include "transmitter/service.hpp"
+#include "transmitter/streams/members.hpp"
 
 namespace mission::transmitter {
-
-inline constexpr std::string_view push_urn = "urn:ietf:rfc:8935";
-inline constexpr std::string_view poll_urn = "urn:ietf:rfc:8936";
 
 // What a receiver asks for. Members that are the transmitter's to give are not even looked at.
 struct create_request {
@@ -31,12 +29,8 @@ struct create_request {
     std::string description;
 };
 
-// stream_invalid with a sentence that names the member. A host that is an address literal is
-// checked against `egress` here, a name when the push connects.
+// stream_invalid with a sentence that names the member (members.hpp).
 result<create_request> parse_create(const json::value& body, const net::egress_policy& egress);
-
-// At most `max` octets, cut at a character's boundary: valid UTF-8 stays valid.
-std::string cut_utf8(std::string_view text, std::size_t max);
 
 // What the client's entry offers; all mission types when the entry says nothing.
 std::vector<std::string> events_supported(const client_config& client, std::string_view base);
@@ -48,6 +42,14 @@ std::vector<std::string> events_delivered(const std::vector<std::string>& suppor
 // wire.md section 2: RS256 on every SET of a stream that is delivered any CAEP or RISC event, else
 // ES256; the client's entry overrides.
 std::string algorithm_for(const client_config& client, const std::vector<std::string>& delivered);
+
+// What the stream's SETs say and are signed with from some seq on, as the client's entry now is.
+// `stream` and `from_seq` are the caller's to set.
+store::stream_epoch make_epoch(const client_config& client, const issuer_service& issuer,
+                               const std::vector<std::string>& requested,
+                               const std::vector<std::string>& capabilities);
+// Whether SETs of both epochs are built alike, wherever they begin.
+bool same_terms(const store::stream_epoch& a, const store::stream_epoch& b) noexcept;
 
 // The row and its first epoch. `sealed` is the encrypted authorization header. from_seq is set in
 // the decision.

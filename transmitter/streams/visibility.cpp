@@ -20,6 +20,7 @@ std::string stream_visibility::to_json() const {
     flag("tenant", tenant);
     flag("reason", reason);
     flag("authority_changed", authority_changed);
+    if (!caep_bridge.empty()) json::member(w, "caep_bridge", caep_bridge);
     w.EndObject();
     return json::text(out);
 }
@@ -40,6 +41,7 @@ result<stream_visibility> stream_visibility::from_json(std::string_view text) {
     out.tenant = json::find_bool(v, "tenant").value_or(false);
     out.reason = json::find_bool(v, "reason").value_or(false);
     out.authority_changed = json::find_bool(v, "authority_changed").value_or(false);
+    out.caep_bridge = json::find_string(v, "caep_bridge").value_or("");
     return out;
 }
 
@@ -54,6 +56,7 @@ stream_visibility visibility_of(const client_config& client,
     out.tenant = has(client.disclose, "tenant");
     out.reason = has(client.disclose, "reason");
     out.authority_changed = has(capabilities, "authority_changed");
+    out.caep_bridge = client.caep_bridge;
     return out;
 }
 

@@ -19,6 +19,8 @@ struct stream_visibility {
     bool user = false, tenant = false, reason = false;
     // The stream has declared `authority_changed` in `mission_capabilities_supported`.
     bool authority_changed = false;
+    // The end of a mission is told as CAEP session-revoked as well: "" (no) | "session" | "user".
+    std::string caep_bridge;
 
     std::string to_json() const;
     // bad_configuration when the text is not what `to_json` writes.

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/transmitter/printing.hpp"
 
 #include "schemas/schemas.hpp"
@@ -149,7 +151,11 @@ TEST_CASE("not authenticated is 401 unauthorized, and a secret or a token is no 
     h.set("authorization", "Bearer " + f.token("operator"));
     const auto bearer = f.send("POST", f.url("/mission/lifecycle"), h, net::encode_form(form));
     check_error(bearer, 401, "unauthorized", "n");
-    CHECK_FALSE(bearer.fields.get("www-authenticate").empty());
+    CHECK(bearer.fields.get("www-authenticate").starts_with("Bearer"));
+    // A token bound by DPoP would do as well (RFC 9449 section 7.1).
+    CHECK(std::any_of(bearer.fields.begin(), bearer.fields.end(), [](const auto& field) {
+        return field.first == "www-authenticate" && field.second.starts_with("DPoP algs=");
+    }));
     // An assertion for another endpoint is none for this one.
     auto wrong = form;
     wrong.emplace_back("client_assertion_type",

@@ -25,14 +25,34 @@ TEST_CASE("the metadata names what is there, and nothing else") {
     CHECK(a.number("mission_max_stale_seconds") == 90);
     CHECK(a.text("default_subjects") == "ALL");
     CHECK(a.json["delivery_methods_supported"].Size() == 2);
-    for (const auto* later : {"status_endpoint", "add_subject_endpoint", "remove_subject_endpoint",
-                              "mission_management_endpoint", "critical_subject_members"})
-        CHECK_FALSE(a.json.HasMember(later));
+    CHECK(a.text("status_endpoint") == f.url("/ssf/status"));
+    CHECK(a.text("add_subject_endpoint") == f.url("/ssf/subjects/add"));
+    CHECK(a.text("remove_subject_endpoint") == f.url("/ssf/subjects/remove"));
+    for (const auto* absent : {"mission_management_endpoint", "critical_subject_members"})
+        CHECK_FALSE(a.json.HasMember(absent));
     for (const auto& m : a.json.GetObject())
         if (m.value.IsArray()) CHECK(m.value.Size() > 0);
     const auto& methods = a.json["mission_status_endpoint_auth_methods_supported"];
-    REQUIRE(methods.Size() == 1);
+    REQUIRE(methods.Size() == 2);
     CHECK(json::view(methods[0]) == "private_key_jwt");
+    CHECK(json::view(methods[1]) == "access_token");
+}
+
+TEST_CASE("the bridge's critical members are named when a client uses it") {
+    transmitter_fixture f([](config& c) { c.clients.front().caep_bridge = "session"; });
+    const auto a = f.get("/.well-known/ssf-configuration");
+    REQUIRE(a.json.HasMember("critical_subject_members"));
+    const auto& members = a.json["critical_subject_members"];
+    REQUIRE(members.Size() == 2);
+    CHECK(json::view(members[0]) == "session");
+    CHECK(json::view(members[1]) == "application");
+}
+
+TEST_CASE("default_subjects is what everybody gets, and is left out when clients differ") {
+    transmitter_fixture none([](config& c) { c.ssf.default_subjects_all = false; });
+    CHECK(none.get("/.well-known/ssf-configuration").text("default_subjects") == "NONE");
+    transmitter_fixture mixed([](config& c) { c.clients.front().default_subjects_all = false; });
+    CHECK_FALSE(mixed.get("/.well-known/ssf-configuration").json.HasMember("default_subjects"));
 }
 
 TEST_CASE("an issuer with a path has the well-known string before it, and all else below it") {
@@ -78,7 +98,7 @@ TEST_CASE("keys, authorization server and protected resource are published witho
     transmitter_fixture f([](config& c) { c.auth.allow_bearer = true; });
     const auto keys = f.get("/jwks.json");
     CHECK(keys.fields.get("cache-control") == "max-age=300");
-    CHECK(keys.json["keys"].Size() == 2);
+    CHECK(keys.json["keys"].Size() == 4);  // current and next of each algorithm
     const auto as = f.get("/.well-known/oauth-authorization-server");
     CHECK(as.text("issuer") == f.issuer());
     CHECK(as.text("token_endpoint") == f.url("/oauth/token"));

@@ -63,11 +63,11 @@ TEST_CASE("an unacknowledged SET comes again after the redelivery delay, the sam
     transmitter_fixture f([](config& c) { c.ssf.redelivery = 200ms; });
     const auto stream = make_poll_stream(f, "erp");
     commit(f, 1, 1);
-    const auto first = missions(poll(f, "erp", stream, at_once));
+    const auto first = missions(heard(f, "erp", stream));
     REQUIRE(first.size() == 1);
     std::vector<read_set> again;
     CHECK(transmitter_fixture::eventually([&] {
-        again = missions(poll(f, "erp", stream, "{}"));
+        again = missions(heard(f, "erp", stream));
         return !again.empty();
     }));
     REQUIRE(again.size() == 1);
@@ -82,7 +82,13 @@ TEST_CASE("after a restart what was not acknowledged comes with the same jti and
     const auto stream = make_poll_stream(f, "erp");
     for (int n = 1; n <= 5; ++n)
         commit(f, n, 1);
-    const auto first = missions(poll(f, "erp", stream, at_once));
+    // The writer answers before it tells delivery: the last ones may come with the next answer.
+    std::vector<read_set> first;
+    CHECK(transmitter_fixture::eventually([&] {
+        const auto some = missions(poll(f, "erp", stream, at_once));
+        first.insert(first.end(), some.begin(), some.end());
+        return first.size() >= 5;
+    }));
     REQUIRE(first.size() == 5);
     // The third is acknowledged ahead of the others.
     poll(f, "erp", stream, ack_of({first[2]}, R"("maxEvents":0)"));
@@ -91,7 +97,7 @@ TEST_CASE("after a restart what was not acknowledged comes with the same jti and
     std::map<std::string, std::string> before;
     for (const auto& s : first)
         before[s.jti] = s.claims;
-    const auto again = missions(poll(f, "erp", stream, "{}"));
+    const auto again = missions(heard(f, "erp", stream));
     CHECK(again.size() == 4);
     for (const auto& s : again) {
         CHECK(s.jti != first[2].jti);
@@ -109,7 +115,7 @@ TEST_CASE("nothing of before its creation is delivered to a stream") {
     commit(f, 1, 1);
     const auto stream = make_poll_stream(f, "erp");
     commit(f, 1, 2);
-    const auto got = missions(poll(f, "erp", stream, "{}"));
+    const auto got = missions(heard(f, "erp", stream));
     REQUIRE(got.size() == 1);
     CHECK(got[0].version == 2);
 }
@@ -119,7 +125,7 @@ TEST_CASE("who may not know of a mission is not sent its events") {
     const auto stream = make_poll_stream(f, "stranger");
     const auto known = make_poll_stream(f, "erp");
     commit(f, 1, 1);
-    CHECK(missions(poll(f, "erp", known, "{}")).size() == 1);
+    CHECK(missions(heard(f, "erp", known)).size() == 1);
     CHECK(missions(poll(f, "stranger", stream, at_once)).empty());
 }
 

@@ -213,6 +213,16 @@ std::vector<read_set> poll(transmitter_fixture& f, const std::string& client,
     return out;
 }
 
+std::vector<read_set> heard(transmitter_fixture& f, const std::string& client,
+                            const std::string& stream, const std::string& body) {
+    for (int polls = 0;; ++polls) {
+        auto sets = poll(f, client, stream, body);
+        const bool nothing = sets.empty();
+        std::erase_if(sets, [](const auto& s) { return s.heartbeat(); });
+        if (!sets.empty() || nothing || polls == 3) return sets;
+    }
+}
+
 std::string ack_of(const std::vector<read_set>& sets, std::string_view rest) {
     std::string out = R"({"ack":[)";
     for (const auto& s : sets) {

@@ -67,6 +67,10 @@ std::string make_push_stream(transmitter_fixture& f, const std::string& client,
 // One poll; its SETs.
 std::vector<read_set> poll(transmitter_fixture& f, const std::string& client,
                            const std::string& stream, std::string body);
+// Long polls with `body` until one brings more than heartbeats, which end a wait of their own, or
+// brings nothing; without the heartbeats.
+std::vector<read_set> heard(transmitter_fixture& f, const std::string& client,
+                            const std::string& stream, const std::string& body = "{}");
 std::string ack_of(const std::vector<read_set>& sets, std::string_view rest = {});
 
 }  // namespace mission::transmitter::testing

@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 
-namespace mission::transmitter {
+namespace mission::settings {
 
 struct setting {
     enum class kind { boolean, integer, decimal, text, list, table } what = kind::table;
@@ -31,4 +31,4 @@ result<setting> parse_toml(std::string_view text, const std::string& name);
 // JSON text of a tree, for `jwks = { keys = [..] }`.
 std::string to_json(const setting& s);
 
-}  // namespace mission::transmitter
+}  // namespace mission::settings

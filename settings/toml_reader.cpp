@@ -1,9 +1,11 @@
 #include <toml++/toml.h>
 
-#include "base/json.hpp"
-#include "transmitter/config/setting.hpp"
+#include <sstream>
 
-namespace mission::transmitter {
+#include "base/json.hpp"
+#include "settings/setting.hpp"
+
+namespace mission::settings {
 namespace {
 
 setting convert(const toml::node& node, const std::string& name) {
@@ -33,6 +35,12 @@ setting convert(const toml::node& node, const std::string& name) {
     } else if (const auto yes = node.value_exact<bool>()) {
         out.what = setting::kind::boolean;
         out.boolean = *yes;
+    } else if (const auto time = node.value_exact<toml::date_time>()) {
+        // Whoever reads it as RFC 3339 decides whether it says enough (an offset).
+        std::ostringstream written;
+        written << *time;
+        out.what = setting::kind::text;
+        out.text = written.str();
     } else {
         throw error{errc::bad_configuration,
                     name + ":" + std::to_string(out.line) + ": dates and times are not used here"};
@@ -91,4 +99,4 @@ std::string to_json(const setting& s) {
     return json::text(buffer);
 }
 
-}  // namespace mission::transmitter
+}  // namespace mission::settings

@@ -1,4 +1,4 @@
-#include "transmitter/config/section.hpp"
+#include "settings/section.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <iterator>
 
-namespace mission::transmitter {
+namespace mission::settings {
 namespace {
 
 std::string upper(std::string_view text) {
@@ -41,8 +41,13 @@ std::string read_text_file(const std::string& path, const std::string& what) {
 }
 
 section::section(setting* table, std::string name, const std::string& file, const environment& env,
-                 bool overridable)
-    : table_(table), name_(std::move(name)), file_(file), env_(env), overridable_(overridable) {
+                 bool overridable, std::string_view prefix)
+    : table_(table),
+      name_(std::move(name)),
+      file_(file),
+      env_(env),
+      overridable_(overridable),
+      prefix_(prefix) {
     if (!table_) return;
     table_->used = true;
     if (table_->what != setting::kind::table)
@@ -54,9 +59,13 @@ std::string section::label(std::string_view key) const {
     return name_.empty() ? std::string(key) : name_ + "." + std::string(key);
 }
 
+std::string section::variable_of(std::string_view key) const {
+    return std::string(prefix_) + upper(label(key));
+}
+
 std::optional<std::string> section::override_of(std::string_view key) const {
     if (!overridable_ || !env_) return std::nullopt;
-    return env_("MISSION_" + upper(label(key)));
+    return env_(variable_of(key));
 }
 
 setting* section::find(std::string_view key) {
@@ -70,7 +79,7 @@ setting* section::find(std::string_view key) {
 void section::fail(std::string_view key, const std::string& what) const {
     std::string where;
     if (override_of(key)) {
-        where = "MISSION_" + upper(label(key)) + ": ";
+        where = variable_of(key) + ": ";
     } else {
         unsigned line = table_ ? table_->line : 0;
         if (table_)
@@ -222,4 +231,4 @@ void section::finish() const {
                                                      ": unknown key \"" + label(key) + "\""};
 }
 
-}  // namespace mission::transmitter
+}  // namespace mission::settings
