@@ -141,6 +141,46 @@ void add_streams(CLI::App& app, invocation& out) {
     add_verb(stream, "list", "All streams and how far behind they are", verb::stream_list, out);
     auto* show = add_verb(stream, "show", "One stream", verb::stream_show, out);
     show->add_option("id", out.id, "Stream id")->required();
+    auto* pause =
+        add_verb(stream, "pause", "Hold it until an operator enables it", verb::stream_pause, out);
+    auto* enable =
+        add_verb(stream, "enable", "Let it go on where it stopped", verb::stream_enable, out);
+    for (auto* sub : {pause, enable}) {
+        sub->add_option("id", out.id, "Stream id")->required();
+        sub->add_option("--reason", out.reason, "Why; the receiver is told");
+    }
+    auto* replay =
+        add_verb(stream, "replay", "Send again what it has settled", verb::stream_replay, out);
+    replay->add_option("id", out.id, "Stream id")->required();
+    auto& what = *replay->add_option_group("what", "What is to go again");
+    what.require_option(1);
+    what.add_option("--since", out.since, "Everything committed since then, or within the last 8h")
+        ->check(is_moment);
+    what.add_option("--from-seq", out.from_seq, "Everything from this place in the log on")
+        ->check(CLI::PositiveNumber);
+    what.add_option("--mission-id", out.mission_id, "Every version of this mission")
+        ->check(is_mission_id);
+    what.add_option("--signal-id", out.signal_id, "One emitted event");
+    auto* dead =
+        add_verb(stream, "dead", "What its receiver has refused for good", verb::stream_dead, out);
+    dead->add_option("id", out.id, "Stream id")->required();
+    dead->add_flag("--forget", out.forget, "Delete them");
+}
+
+void add_signals(CLI::App& app, invocation& out) {
+    auto& signal = *app.add_subcommand("signal", "Events of CAEP, RISC and configured types");
+    signal.require_subcommand(1)->fallthrough();
+    auto* emit = add_verb(signal, "emit", "Emit one", verb::signal_emit, out);
+    emit->add_option("file", out.file, "JSON of the request, -: standard input; or the flags");
+    emit->add_option("--type", out.type, "Event type URI");
+    emit->add_option("--subject", out.subject, "Subject identifier, JSON");
+    emit->add_option("--event", out.event, "The event object, JSON");
+    emit->add_option("--audience", out.audience, "Client ids, or all")->delimiter(',');
+    emit->add_option("--txn", out.txn, "Transaction identifier");
+    emit->add_option("--idempotency-key", out.idempotency_key,
+                     "Asked again with the same key, one event is emitted");
+    auto* tail = add_verb(app, "tail", "Watch what is committed", verb::tail, out);
+    tail->add_option("--count", out.count, "End after so many")->check(CLI::PositiveNumber);
 }
 
 }  // namespace
@@ -152,6 +192,7 @@ std::variant<invocation, usage> parse_command_line(const std::vector<std::string
     add_global(app, out);
     add_missions(app, out);
     add_streams(app, out);
+    add_signals(app, out);
     try {
         std::vector<std::string> reversed;
         for (auto it = arguments.rbegin(); it != arguments.rend(); ++it)
@@ -168,6 +209,9 @@ std::variant<invocation, usage> parse_command_line(const std::vector<std::string
         unmark(*text);
     if (out.what == verb::mission_scope && out.file.empty() && out.expires_at.empty())
         return usage{2, "mission scope: a file or --expires-at is needed\n"};
+    if (out.what == verb::signal_emit && out.file.empty() &&
+        (out.type.empty() || out.subject.empty() || out.audience.empty()))
+        return usage{2, "signal emit: a file, or --type, --subject and --audience are needed\n"};
     return out;
 }
 

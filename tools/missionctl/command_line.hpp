@@ -21,6 +21,12 @@ enum class verb {
     mission_scope,
     stream_list,
     stream_show,
+    stream_pause,
+    stream_enable,
+    stream_replay,
+    stream_dead,
+    signal_emit,
+    tail,
 };
 
 struct invocation {
@@ -39,6 +45,12 @@ struct invocation {
     std::string approver_iss, approver_sub;
     std::string state, parent, cursor;  // list
     int limit = 0;                      // list; 0: the server's own
+    std::string since, signal_id;       // stream replay
+    std::optional<std::int64_t> from_seq;
+    bool forget = false;                    // stream dead
+    std::string type, subject, event, txn;  // signal emit; subject and event are JSON
+    std::vector<std::string> audience;
+    int count = 0;  // tail: ends after so many; 0: never
 };
 
 // What to print and exit with instead of doing anything: help (0) or a usage error (2).

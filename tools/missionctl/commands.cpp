@@ -141,12 +141,102 @@ result<shown> list(const invocation& typed, session& to) {
     return shown{reply->text, print_mission_list(reply->body)};
 }
 
+result<shown> emit(const invocation& typed, session& to, std::istream& in) {
+    json::document request;
+    request.SetObject();
+    if (!typed.file.empty()) {
+        auto read = read_json(typed.file, in);
+        if (!read) return read.error();
+        if (!read->IsObject()) return error{errc::invalid_argument, "a signal is a JSON object"};
+        request = std::move(*read);
+    }
+    set_text(request, "type", typed.type);
+    set_text(request, "txn", typed.txn);
+    for (const auto& [name, text] :
+         {std::pair{"subject", &typed.subject}, std::pair{"event", &typed.event}}) {
+        if (text->empty()) continue;
+        const auto parsed = json::parse(*text);
+        if (!parsed)
+            return error{parsed.error().code, std::string(name) + ": " + parsed.error().detail};
+        json::value copy(*parsed, request.GetAllocator());
+        set(request, name, std::move(copy));
+    }
+    if (json::find(request, "event") == nullptr)
+        set(request, "event", json::value(rj::kObjectType));
+    if (typed.audience == std::vector<std::string>{"all"}) {
+        set_text(request, "audience", "all");
+    } else if (!typed.audience.empty()) {
+        json::value list(rj::kArrayType);
+        for (const auto& client : typed.audience)
+            list.PushBack(json::make_string(client, request.GetAllocator()),
+                          request.GetAllocator());
+        set(request, "audience", std::move(list));
+    }
+    const std::string key =
+        typed.idempotency_key.empty() ? jose::random_id(24) : typed.idempotency_key;
+    auto reply = to.call("POST", "/signals", json::write(request), "signals.emit", true,
+                         {{"idempotency-key", key}});
+    if (!reply) return reply.error();
+    return shown{reply->text, print_stream(reply->body)};
+}
+
+std::string stream_path(const invocation& typed, const char* rest) {
+    return "/admin/streams/" + net::percent_encode(typed.id) + rest;
+}
+
+result<shown> change_stream(const invocation& typed, session& to, const char* operation) {
+    json::document request;
+    request.SetObject();
+    set_text(request, "reason", typed.reason);
+    auto reply =
+        to.call("POST", stream_path(typed, operation), json::write(request), "ssf.admin", true);
+    if (!reply) return reply.error();
+    return shown{reply->text, print_stream(reply->body)};
+}
+
+result<shown> replay(const invocation& typed, session& to, wall_time now) {
+    json::document request;
+    request.SetObject();
+    // "8h" is what lies behind here, where deadlines lie ahead.
+    if (const auto when = parse_moment(typed.since, now))
+        set_text(request, "since", to_rfc3339(*when > now ? now - (*when - now) : *when));
+    if (typed.from_seq) set(request, "from_seq", json::value(*typed.from_seq));
+    set_text(request, "mission_id", typed.mission_id);
+    set_text(request, "signal_id", typed.signal_id);
+    auto reply =
+        to.call("POST", stream_path(typed, "/replay"), json::write(request), "ssf.admin", false);
+    if (!reply) return reply.error();
+    return shown{reply->text, print_stream(reply->body)};
+}
+
 using printer = std::string (*)(const json::value&);
 
 result<shown> get(session& to, const std::string& path, std::string_view scopes, printer print) {
     auto reply = to.call("GET", path, {}, scopes, true);
     if (!reply) return reply.error();
     return shown{reply->text, print(reply->body)};
+}
+
+// Prints what is committed as it comes, until `count` was told, the output is closed or the
+// transmitter stays away.
+result<void> watch(const invocation& typed, session& to, std::ostream& out) {
+    std::string position;
+    int told = 0;
+    for (;;) {
+        std::vector<std::pair<std::string, std::string>> fields{{"accept", "text/event-stream"}};
+        if (!position.empty()) fields.emplace_back("last-event-id", position);
+        const auto text = to.fetch("/admin/tail", "ssf.admin", fields);
+        if (!text) return text.error();
+        for (const auto& e : parse_events(*text)) {
+            if (!e.id.empty()) position = e.id;
+            if (e.type != "signal") continue;
+            const auto data = json::parse(e.data);
+            if (!data) return error{errc::bad_response, "an event of the tail is no JSON"};
+            out << (typed.json ? e.data + "\n" : print_tail_line(*data)) << std::flush;
+            if (!out) return {};
+            if (typed.count > 0 && ++told >= typed.count) return {};
+        }
+    }
 }
 
 result<shown> dispatch(const invocation& typed, session& to, std::istream& in, wall_time now) {
@@ -174,6 +264,24 @@ result<shown> dispatch(const invocation& typed, session& to, std::istream& in, w
         case verb::stream_show:
             return get(to, "/admin/streams/" + net::percent_encode(typed.id), "ssf.admin",
                        print_stream);
+        case verb::stream_pause:
+            return change_stream(typed, to, "/pause");
+        case verb::stream_enable:
+            return change_stream(typed, to, "/enable");
+        case verb::stream_replay:
+            return replay(typed, to, now);
+        case verb::stream_dead:
+            if (!typed.forget)
+                return get(to, stream_path(typed, "/dead"), "ssf.admin", print_dead_letters);
+            {
+                auto reply = to.call("DELETE", stream_path(typed, "/dead"), {}, "ssf.admin", false);
+                if (!reply) return reply.error();
+                return shown{reply->text, print_stream(reply->body)};
+            }
+        case verb::signal_emit:
+            return emit(typed, to, in);
+        case verb::tail:
+            break;  // no single answer: run_command
     }
     return error{errc::invalid_argument, "no such command"};
 }
@@ -182,13 +290,16 @@ result<shown> dispatch(const invocation& typed, session& to, std::istream& in, w
 
 int run_command(const invocation& typed, session& to, std::istream& in, std::ostream& out,
                 std::ostream& err, wall_time now) {
-    const auto answer = dispatch(typed, to, in, now);
-    if (!answer) {
-        err << "missionctl: "
-            << (answer.error().detail.empty() ? answer.error().message() : answer.error().detail)
-            << "\n";
+    const auto failed = [&](const error& e) {
+        err << "missionctl: " << (e.detail.empty() ? e.message() : e.detail) << "\n";
         return 1;
+    };
+    if (typed.what == verb::tail) {
+        const auto ended = watch(typed, to, out);
+        return ended ? 0 : failed(ended.error());
     }
+    const auto answer = dispatch(typed, to, in, now);
+    if (!answer) return failed(answer.error());
     out << (typed.json ? answer->json + "\n" : answer->text);
     return out.flush() ? 0 : 1;
 }

@@ -179,4 +179,53 @@ std::string print_stream(const json::value& stream) {
     return facts(stream, members);
 }
 
+std::string print_dead_letters(const json::value& list) {
+    if (!list.IsArray() || list.Empty()) return "no dead letters\n";
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& e : list.GetArray()) {
+        const std::string mission = cell(e, "mission_id");
+        rows.push_back(
+            {cell(e, "seq"),
+             mission.empty() ? cell(e, "signal_id") : mission + " v" + cell(e, "version"),
+             cell(e, "attempts"), cell(e, "last"), cell(e, "err"), cell(e, "description")});
+    }
+    return table({"SEQ", "SIGNAL", "TRIES", "LAST", "ERROR", "THE RECEIVER SAID"}, rows);
+}
+
+std::string print_tail_line(const json::value& signal) {
+    const std::string mission = cell(signal, "mission_id");
+    std::string line = cell(signal, "committed_at") + "  " + cell(signal, "seq") + "  ";
+    if (!mission.empty())
+        line += mission + "  v" + cell(signal, "version") + "  " + cell(signal, "state") + "  " +
+                cell(signal, "agent");
+    else
+        line += cell(signal, "signal_id") + "  " + cell(signal, "type") + "  by " +
+                cell(signal, "emitted_by");
+    return line + "\n";
+}
+
+std::vector<sent_event> parse_events(std::string_view text) {
+    std::vector<sent_event> out;
+    sent_event next;
+    while (!text.empty()) {
+        const auto end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        if (line.empty()) {
+            if (!next.data.empty()) out.push_back(next);
+            next = {};
+            continue;
+        }
+        const auto colon = line.find(':');
+        const auto name = line.substr(0, colon);
+        auto value = colon == std::string_view::npos ? std::string_view{} : line.substr(colon + 1);
+        if (value.starts_with(' ')) value.remove_prefix(1);
+        if (name == "id") next.id = value;
+        if (name == "event") next.type = value;
+        if (name == "data") next.data.append(next.data.empty() ? "" : "\n").append(value);
+    }
+    return out;
+}
+
 }  // namespace mission::tools

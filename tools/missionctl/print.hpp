@@ -24,5 +24,14 @@ std::string print_status(const json::value& claims);
 std::string print_mission_list(const json::value& page);
 std::string print_stream_list(const json::value& streams);
 std::string print_stream(const json::value& stream);
+std::string print_dead_letters(const json::value& list);
+// One committed signal as one line.
+std::string print_tail_line(const json::value& signal);
+
+// One server-sent event of a text/event-stream body.
+struct sent_event {
+    std::string id, type, data;
+};
+std::vector<sent_event> parse_events(std::string_view text);
 
 }  // namespace mission::tools

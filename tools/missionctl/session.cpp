@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // Where a document of this name lies for an issuer: between host and path (RFC 8414 section 3.1,
-// SSF 1.0 "Transmitter Configuration").
+// SSF 1.0 "Transmitter Configuration"). The issuer comes without a slash at its end.
 std::string well_known(const std::string& issuer, std::string_view name) {
     const auto path = issuer.find('/', std::string_view("https://").size());
     const std::string host = issuer.substr(0, path);
@@ -106,7 +106,8 @@ result<void> session::discover() {
         algs && algs->IsArray())
         for (const auto& a : algs->GetArray())
             if (a.IsString()) m.status_algs.emplace_back(json::view(a));
-    if (m.issuer != settings_.server)
+    // The settings have it without the slash that an issuer may end with (wire.md section 1).
+    if (m.issuer != settings_.server && m.issuer != settings_.server + '/')
         return error{errc::wrong_issuer, "the server calls itself " + m.issuer};
     if (key_) {
         auto oauth = get_json(well_known(settings_.server, "oauth-authorization-server"));
@@ -171,9 +172,10 @@ result<std::string> session::bearer(std::string_view scopes) {
     return bearer_;
 }
 
-result<json_reply> session::call(std::string method, const std::string& path, std::string body,
-                                 std::string_view scopes, bool repeatable,
-                                 const std::vector<std::pair<std::string, std::string>>& fields) {
+result<net::http_response> session::bearer_call(
+    const std::string& method, const std::string& path, const std::string& body,
+    std::string_view scopes, bool repeatable,
+    const std::vector<std::pair<std::string, std::string>>& fields) {
     if (auto ok = discover(); !ok) return ok.error();
     auto token = bearer(scopes);
     if (!token) return token.error();
@@ -181,9 +183,8 @@ result<json_reply> session::call(std::string method, const std::string& path, st
         [&]() -> result<net::client_request> {
             net::client_request r;
             r.method = method;
-            r.url = meta_.issuer + path;
+            r.url = settings_.server + path;
             r.fields.add("authorization", "Bearer " + *token);
-            r.fields.add("accept", "application/json");
             if (!body.empty()) r.fields.add("content-type", "application/json");
             for (const auto& [name, value] : fields)
                 r.fields.add(name, value);
@@ -191,8 +192,24 @@ result<json_reply> session::call(std::string method, const std::string& path, st
             return r;
         },
         repeatable);
+    if (response && response->status / 100 != 2) return refusal(response->status, response->body);
+    return response;
+}
+
+result<std::string> session::fetch(const std::string& path, std::string_view scopes,
+                                   const std::vector<std::pair<std::string, std::string>>& fields) {
+    auto response = bearer_call("GET", path, {}, scopes, true, fields);
     if (!response) return response.error();
-    if (response->status / 100 != 2) return refusal(response->status, response->body);
+    return std::move(response->body);
+}
+
+result<json_reply> session::call(std::string method, const std::string& path, std::string body,
+                                 std::string_view scopes, bool repeatable,
+                                 const std::vector<std::pair<std::string, std::string>>& fields) {
+    auto all = fields;
+    all.emplace_back("accept", "application/json");
+    auto response = bearer_call(method, path, body, scopes, repeatable, all);
+    if (!response) return response.error();
     json_reply reply;
     reply.status = response->status;
     reply.text = response->body;

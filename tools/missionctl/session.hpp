@@ -45,6 +45,10 @@ class session {
                             std::string_view scopes, bool repeatable,
                             const std::vector<std::pair<std::string, std::string>>& fields = {});
 
+    // The text of a GET, whatever it is.
+    result<std::string> fetch(const std::string& path, std::string_view scopes,
+                              const std::vector<std::pair<std::string, std::string>>& fields);
+
     // A form of section 4 (lifecycle, status): authenticated, repeated with the same nonce until it
     // is answered (I11), and its signed answer verified. Gives the answer's claims.
     enum class form { lifecycle, status };
@@ -55,6 +59,10 @@ class session {
     session(settings s, std::unique_ptr<blocking_http> http, const clock& time,
             std::function<void(std::chrono::milliseconds)> wait);
     result<void> discover();
+    result<net::http_response> bearer_call(
+        const std::string& method, const std::string& path, const std::string& body,
+        std::string_view scopes, bool repeatable,
+        const std::vector<std::pair<std::string, std::string>>& fields);
     result<std::string> bearer(std::string_view scopes);
     result<std::string> assertion(const std::string& audience) const;
     result<json::document> get_json(const std::string& url);
