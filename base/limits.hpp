@@ -45,7 +45,8 @@ inline constexpr std::size_t reason_bytes = 1024;
 inline constexpr std::size_t nonce_max = 255;
 inline constexpr std::size_t purpose_bytes = 4096;
 inline constexpr std::size_t authorization_details_entries = 1000;
-inline constexpr std::size_t authorization_details_bytes = 256u << 10;
+// In base64url, with what else a SET or a Status answer says, it stays below token_bytes.
+inline constexpr std::size_t authorization_details_bytes = 160u << 10;
 inline constexpr std::size_t evidence_bytes = 64u << 10;
 inline constexpr auto nonce_retention = 24h;
 inline constexpr std::size_t list_page = 1000;
@@ -57,6 +58,8 @@ inline constexpr std::size_t endpoint_url_bytes = 2048;
 inline constexpr std::size_t status_reason_bytes = 1024;
 // An event that somebody emits: with subject and claims its SET stays far below token_bytes.
 inline constexpr std::size_t emitted_event_bytes = 64u << 10;
+// As JSON: a longer one would fill SETs that no receiver takes, and rows that nobody needs.
+inline constexpr std::size_t subject_bytes = 32u << 10;
 inline constexpr std::size_t txn_bytes = 255;
 // Operators that watch the log: how many, and how long one answer waits for something to tell.
 inline constexpr std::size_t tails = 32;
@@ -64,8 +67,12 @@ inline constexpr auto tail_wait = 5s;
 inline constexpr std::size_t emission_audience = 1000;
 inline constexpr std::size_t events_requested_entries = 256;
 inline constexpr std::size_t verify_state_bytes = 1024;
+// SETs about a stream itself that may wait for it; one more verification is told to come later.
+inline constexpr std::size_t waiting_verifications = 64;
 inline constexpr std::size_t poll_max_events = 1000;
 inline constexpr std::size_t poll_acks = 10'000;
+// Of one poll's setErrs: so many are logged in words, the rest by number.
+inline constexpr std::size_t poll_errors_logged = 8;
 inline constexpr auto poll_wait = 30s;
 // When a 404 goes out, counted from the arrival of its request: beyond what looking takes, so that
 // not found and not yours take the same time (transmitter/api/even_refusal.hpp).
@@ -105,7 +112,8 @@ inline constexpr std::size_t assertion_jti_bytes = 255;
 inline constexpr std::size_t token_verdicts = 100'000;
 // Introspected verdicts live no longer, whatever the token says (wire.md section 1).
 inline constexpr auto introspection_age = 60s;
-// Looking up what a foreign token is worth: one exchange, tokens at a time, requests that wait.
+// Looking up what a foreign token is worth: one exchange; per issuer, tokens at a time and requests
+// that wait.
 inline constexpr auto token_lookup_timeout = 5s;
 inline constexpr std::size_t token_lookups = 256;
 inline constexpr std::size_t token_lookup_waiters = 2048;

@@ -10,7 +10,7 @@ result<void> judge(const rj::SchemaDocument& rules, const json::value& text, con
     std::string where(place.GetString(), place.GetSize());
     // The pointer quotes the document: enough of it to find the place, not an echo of a body.
     if (where.size() > 128) where.resize(128);
-    if (where.empty()) where = "/";
+    if (where.empty()) where = '/';
     const std::string keyword =
         validator.GetInvalidSchemaKeyword() ? validator.GetInvalidSchemaKeyword() : "invalid";
     std::string detail = where + ": " + keyword;

@@ -59,6 +59,7 @@ class rows {
     virtual std::vector<signal> mission_signals(mission_row) const = 0;
 
     virtual std::vector<stream> streams(issuer_id) const = 0;  // removed ones left out
+    virtual std::vector<stream> streams(issuer_id, std::string_view client_id) const = 0;
     virtual std::optional<stream> find_stream(issuer_id, std::string_view stream_id) const = 0;
     virtual std::vector<stream_epoch> epochs(stream_row) const = 0;  // by from_seq
     virtual std::optional<cursor> find_cursor(stream_row) const = 0;

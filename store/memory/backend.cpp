@@ -102,11 +102,15 @@ class memory_backend final : public engine::backend {
         t_.last_stream = static_cast<std::int64_t>(s.row);
         t_.streams[s.row].record = s;
         t_.stream_ids[{s.issuer, s.stream_id}] = s.row;
+        t_.streams_of[{s.issuer, s.client_id}].insert(s.row);
     }
     void update_stream(const stream& s) override { t_.streams.at(s.row).record = s; }
     void remove_stream(stream_row row, wall_time) override {
         stream_entry& e = t_.streams.at(row);
         e.removed = true;
+        const auto of = t_.streams_of.find({e.record.issuer, e.record.client_id});
+        of->second.erase(row);
+        if (of->second.empty()) t_.streams_of.erase(of);
         e.removed_at = t_.head;
         e.position.reset();
         e.exceptions.clear();

@@ -87,6 +87,15 @@ std::vector<stream> table_rows::streams(issuer_id issuer) const {
     return out;
 }
 
+std::vector<stream> table_rows::streams(issuer_id issuer, std::string_view client_id) const {
+    std::vector<stream> out;
+    const auto of = t_.streams_of.find({issuer, std::string(client_id)});
+    if (of == t_.streams_of.end()) return out;
+    for (const auto row : of->second)
+        out.push_back(t_.streams.at(row).record);
+    return out;
+}
+
 std::optional<stream> table_rows::find_stream(issuer_id issuer, std::string_view stream_id) const {
     const auto it = t_.stream_ids.find({issuer, std::string(stream_id)});
     if (it == t_.stream_ids.end()) return std::nullopt;

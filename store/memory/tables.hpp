@@ -57,6 +57,7 @@ struct tables {
     std::int64_t last_stream = 0;
     std::map<stream_row, stream_entry> streams;
     std::map<std::pair<issuer_id, std::string>, stream_row> stream_ids;  // removed ones too
+    std::map<std::pair<issuer_id, std::string>, std::set<stream_row>> streams_of;  // by client
     std::set<stream_row> open_cursors;
     std::set<std::pair<wall_time, subject_place>> removals;  // remove_at set, removed_seq not
     std::set<std::pair<seq_t, subject_place>> closed;        // by removed_seq
@@ -85,6 +86,7 @@ class table_rows final : public rows {
     std::vector<signal> signals(seq_t after, seq_t until, std::size_t limit) const override;
     std::vector<signal> mission_signals(mission_row) const override;
     std::vector<stream> streams(issuer_id) const override;
+    std::vector<stream> streams(issuer_id, std::string_view client_id) const override;
     std::optional<stream> find_stream(issuer_id, std::string_view stream_id) const override;
     std::vector<stream_epoch> epochs(stream_row) const override;
     std::optional<cursor> find_cursor(stream_row) const override;

@@ -36,6 +36,7 @@ class sqlite_rows final : public rows {
     std::vector<signal> signals(seq_t after, seq_t until, std::size_t limit) const override;
     std::vector<signal> mission_signals(mission_row) const override;
     std::vector<stream> streams(issuer_id) const override;
+    std::vector<stream> streams(issuer_id, std::string_view client_id) const override;
     std::optional<stream> find_stream(issuer_id, std::string_view stream_id) const override;
     std::vector<stream_epoch> epochs(stream_row) const override;
     std::optional<cursor> find_cursor(stream_row) const override;

@@ -61,6 +61,18 @@ std::vector<stream> sqlite_rows::streams(issuer_id issuer) const {
     return out;
 }
 
+std::vector<stream> sqlite_rows::streams(issuer_id issuer, std::string_view client_id) const {
+    std::vector<stream> out;
+    query q(c_,
+            STREAM_COLUMNS
+            "INDEXED BY streams_of_client WHERE issuer_id = ?1 AND client_id = ?2 AND removed_at "
+            "IS NULL ORDER BY row",
+            issuer, client_id);
+    while (q.step())
+        out.push_back(read_stream(q));
+    return out;
+}
+
 std::optional<stream> sqlite_rows::find_stream(issuer_id issuer, std::string_view stream_id) const {
     query q(c_, STREAM_COLUMNS "WHERE issuer_id = ?1 AND stream_id = ?2 AND removed_at IS NULL",
             issuer, stream_id);

@@ -61,6 +61,38 @@ TEST_CASE_TEMPLATE("a stream keeps every member, sealed octets included", Kind, 
     CHECK(now[0].description == "second");
 }
 
+TEST_CASE_TEMPLATE("a client's streams are its own, and gone when removed", Kind, ALL_BACKENDS) {
+    opened<Kind> t;
+    const auto other = t->add_issuer("https://other.example").value();
+    const auto add = [&](issuer_id issuer, const std::string& id, const std::string& client) {
+        auto c = subscribe(issuer, id);
+        c.new_streams.front().client_id = client;
+        const auto receipt = run(*t, c);
+        REQUIRE(receipt);
+        return receipt->streams.front();
+    };
+    const auto a = add(t.issuer, "a", "one");
+    add(t.issuer, "b", "two");
+    const auto c = add(t.issuer, "c", "one");
+    add(other, "d", "one");
+    const auto of = [&](std::string_view client) {
+        std::vector<stream_row> out;
+        for (const auto& s : look(*t, [&](const rows& r) { return r.streams(t.issuer, client); }))
+            out.push_back(s.row);
+        return out;
+    };
+    CHECK(of("one") == std::vector{a, c});
+    CHECK(of("two").size() == 1);
+    CHECK(of("three").empty());
+    changes gone;
+    gone.removed_streams = {a};
+    REQUIRE(run(*t, gone));
+    CHECK(of("one") == std::vector{c});
+    gone.removed_streams = {c};
+    REQUIRE(run(*t, gone));
+    CHECK(of("one").empty());
+}
+
 TEST_CASE_TEMPLATE("a stream id is taken once per issuer", Kind, ALL_BACKENDS) {
     opened<Kind> t;
     make_stream(t, "s1");

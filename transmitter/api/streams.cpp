@@ -79,9 +79,8 @@ void show_streams(issuer_service& issuer, delivery& out, const principal& who,
                 if (s && s->client_id == client->id) *text = show(*s);
                 return;
             }
-            *text = "[";
-            for (const auto& s : rows.streams(issuer.id)) {
-                if (s.client_id != client->id) continue;
+            *text = '[';
+            for (const auto& s : rows.streams(issuer.id, client->id)) {
                 if (text->size() > 1) *text += ',';
                 *text += show(s);
             }

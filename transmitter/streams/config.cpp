@@ -110,11 +110,7 @@ new_stream make_stream(const create_request& request, const client_config& clien
 
 result<store::changes> create_decision(const new_stream& wanted, std::size_t limit,
                                        const store::rows& rows) {
-    const auto present = rows.streams(wanted.row.issuer);
-    const auto own = std::count_if(present.begin(), present.end(), [&](const store::stream& s) {
-        return s.client_id == wanted.row.client_id;
-    });
-    if (static_cast<std::size_t>(own) >= limit) {
+    if (rows.streams(wanted.row.issuer, wanted.row.client_id).size() >= limit) {
         return error{errc::stream_limit, "the client has all the streams it may have"};
     }
     store::changes out;
