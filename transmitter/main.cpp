@@ -169,7 +169,10 @@ int main(int argc, char** argv) {
     }
     keys_rotate->add_option("--alg", keys.alg, "Of this algorithm alone")
         ->check(CLI::IsMember({"ES256", "RS256"}));
-    keys_revoke->add_option("kid", keys.kid, "As `keys list` shows it")->required();
+    keys_revoke
+        ->add_option("kid", keys.kid,
+                     "As `keys list` shows it; after -- when it begins with a dash")
+        ->required();
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

@@ -77,3 +77,9 @@ TEST_CASE("random ids have the entropy asked for and do not repeat") {
     CHECK(random_id(16).size() == 22);
     CHECK(random_id(16) != random_id(16));
 }
+
+TEST_CASE("a random id can be an argument of a command: it does not begin with a dash") {
+    const auto random = seeded_random(5);
+    for (int i = 0; i < 2'000; ++i)
+        CHECK(random_id(9, *random).front() != '-');
+}

@@ -232,7 +232,10 @@ void key_folder::editor::sweep() const {
 }
 
 result<key_entry> key_folder::editor::make_key(jose::alg a) const {
-    const auto key = jose::private_key::generate(a);
+    auto key = jose::private_key::generate(a);
+    // An operator names a key by its kid: one that begins with '-' would look like an option.
+    while (key && key->kid().starts_with('-'))
+        key = jose::private_key::generate(a);
     if (!key) return key.error();
     key_entry k;
     k.kid = key->kid();
