@@ -26,7 +26,8 @@ constexpr std::size_t pages_at_once = 32;
 struct tail_request {
     std::uint64_t number = 0;
     std::optional<store::seq_t> after;
-    store::seq_t passed = 0;  // looked at, without a signal of this issuer
+    // Looked at up to here, without a signal of this issuer; at first what `after` says.
+    store::seq_t passed = 0;
     steady_time until{};
     net::responder respond;
     std::unique_ptr<net::timer> timer;
@@ -81,6 +82,7 @@ class tails : public std::enable_shared_from_this<tails> {
     void begin(std::optional<store::seq_t> after, const net::responder& respond) {
         auto t = std::make_shared<tail_request>();
         t->after = after;
+        t->passed = after.value_or(0);
         t->until = issuer_.common->time->steady_now() + limits::tail_wait;
         t->respond = respond;
         {
@@ -102,7 +104,7 @@ class tails : public std::enable_shared_from_this<tails> {
                 if (!t->after)
                     return event(*found, rows.head(), "position",
                                  R"({"seq":)" + std::to_string(rows.head()) + "}");
-                auto last = std::max(*t->after, rows.tail() - 1);
+                auto last = std::max(t->passed, rows.tail() - 1);
                 for (std::size_t page = 0; page < pages_at_once && found->empty(); ++page) {
                     const auto signals = rows.signals(last, rows.head(), limits::load_page);
                     for (const auto& s : signals)
@@ -121,7 +123,6 @@ class tails : public std::enable_shared_from_this<tails> {
                           R"({"seq":)" + std::to_string(t->passed) + "}");
                 if (!found->empty() || over || t->respond.gone())
                     return self->end(t, events_answer(std::move(*found)));
-                t->after = t->passed;
                 self->wait(t);
             });
     }

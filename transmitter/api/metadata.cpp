@@ -168,6 +168,15 @@ void serve(router& r, std::string path, std::string body) {
 
 }  // namespace
 
+void name_resource_metadata(router& r, const issuer_service& issuer) {
+    const auto resource = origin_of(issuer) + well_known(issuer, "oauth-protected-resource");
+    r.set_resource_metadata([resource](std::string_view route) {
+        for (const auto& [endpoint, scope] : mission_resources)
+            if (route == endpoint) return resource + std::string(endpoint);
+        return resource;
+    });
+}
+
 void add_metadata_routes(router& r, issuer_service& issuer) {
     const auto& settings = issuer.common->settings;
     serve(r, well_known(issuer, "ssf-configuration"), ssf_configuration(issuer));
@@ -180,11 +189,7 @@ void add_metadata_routes(router& r, issuer_service& issuer) {
         serve(r, well_known(issuer, "oauth-authorization-server"), authorization_server(issuer));
     for (const auto& [endpoint, scope] : mission_resources)
         serve(r, resource + std::string(endpoint), protected_resource(issuer, endpoint, {scope}));
-    r.set_resource_metadata([origin = origin_of(issuer), resource](std::string_view route) {
-        for (const auto& [endpoint, scope] : mission_resources)
-            if (route == endpoint) return origin + resource + std::string(endpoint);
-        return origin + resource;
-    });
+    name_resource_metadata(r, issuer);
     // Read at every request: keys come and go while the process runs.
     r.add("GET", "/jwks.json", [&issuer](net::http_request, std::string, net::responder respond) {
         respond(cacheable(*issuer.keys->jwks_json()));

@@ -51,6 +51,8 @@ bool sees_whole(const client_config& client, const store::mission& m);
 // Routes (api/missions.cpp, api/create_mission.cpp, api/scope.cpp, api/status.cpp,
 // api/lifecycle.cpp, api/metadata.cpp).
 void add_metadata_routes(router& r, issuer_service& issuer);
+// RFC 9728 section 5.1: every 401 says where the metadata of what was asked for is.
+void name_resource_metadata(router& r, const issuer_service& issuer);
 void add_token_routes(router& r, issuer_service& issuer, authenticator& auth);
 void add_mission_routes(router& r, issuer_service& issuer, authenticator& auth, delivery& out);
 void add_create_mission_route(router& r, issuer_service& issuer, authenticator& auth);

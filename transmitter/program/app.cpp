@@ -146,9 +146,9 @@ class running_app final : public app {
             add_stream_routes(routes, t->service, *t->auth, *t->out);
             add_mission_routes(routes, t->service, *t->auth, *t->out);
             add_admin_stream_routes(routes, t->service, *t->auth, *t->out);
-            add_admin_stream_routes(
-                admin_front_->add_issuer(t->service.settings.path, t->auth.get()), t->service,
-                *t->auth, *t->out);
+            auto& of_admin = admin_front_->add_issuer(t->service.settings.path, t->auth.get());
+            name_resource_metadata(of_admin, t->service);
+            add_admin_stream_routes(of_admin, t->service, *t->auth, *t->out);
         }
         add_health_routes(admin_front_->add_issuer("", nullptr));
         auto certificate =
