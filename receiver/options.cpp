@@ -4,7 +4,10 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/json.hpp"
 #include "base/limits.hpp"
+#include "events/mission_event.hpp"
+#include "events/subject.hpp"
 #include "net/http.hpp"
 
 namespace mission::receiver {
@@ -17,6 +20,12 @@ namespace {
 void need_https(const std::string& option, const std::string& text) {
     const auto url = net::parse_url(text);
     if (url.has_error() || url->scheme != "https") refuse(option, "has to be an https URL");
+}
+
+void need_field_value(const std::string& option, const std::string& text) {
+    for (const char c : text) {
+        if (c < 0x20 || c == 0x7f) refuse(option, "is no valid header value");
+    }
 }
 
 std::string with_port(std::string url, std::uint16_t port) {
@@ -43,18 +52,51 @@ listen_address parse_listen(const std::string& text) {
     return a;
 }
 
-void check_options(const ms::options& o) {
-    if (o.issuer.empty() && o.metadata_url.empty()) refuse("issuer", "or metadata_url is needed");
+void check_peer_options(const ms::options& o) {
+    if (o.issuer.empty() && o.metadata_url.empty() && o.metadata_json.empty()) {
+        refuse("issuer", "or metadata_url, or metadata_json is needed");
+    }
     if (!o.issuer.empty()) need_https("issuer", o.issuer);
     if (!o.metadata_url.empty()) need_https("metadata_url", o.metadata_url);
-    const int ways = !o.private_key_file.empty() + !o.client_secret.empty() + !o.token.empty();
-    if (ways != 1) refuse("private_key_file, client_secret, token", "exactly one is needed");
-    if (o.token.empty() && o.client_id.empty()) refuse("client_id", "is needed");
-    for (const char c : o.token + o.push_authorization_header) {
-        if (c < 0x20 || c == 0x7f) refuse("token", "is no valid header value");
+    if (!o.metadata_json.empty() && !o.metadata_url.empty()) {
+        refuse("metadata_json, metadata_url", "one of them");
     }
+    const int ways = !o.private_key_file.empty() + !o.client_secret.empty() + !o.token.empty();
+    const bool certificate = !o.certificate_file.empty();
+    if (certificate != !o.certificate_key_file.empty()) {
+        refuse("certificate_file, certificate_key_file", "are needed together");
+    }
+    if (ways > 1 || (ways == 0 && !certificate)) {
+        refuse("private_key_file, client_secret, token", "exactly one is needed");
+    }
+    if (o.token.empty() && o.client_id.empty()) refuse("client_id", "is needed");
+    if (o.client_secret_post && o.client_secret.empty()) {
+        refuse("client_secret_post", "needs client_secret");
+    }
+    need_field_value("token", o.token);
+    if (!o.token_endpoint.empty()) need_https("token_endpoint", o.token_endpoint);
+    for (const auto& host : o.token_hosts) {
+        if (!token_reach::valid_host(host)) refuse("token_hosts", "HOST or HOST:PORT: " + host);
+    }
+    if (!o.metadata_json.empty()) {
+        const auto m = parse_metadata(o.metadata_json, o.issuer, token_reach(o.token_hosts),
+                                      std::make_unique<quirk_log>(o).get());
+        if (m.has_error()) refuse("metadata_json", m.error().message());
+    }
+}
+
+void check_options(const ms::options& o) {
+    check_peer_options(o);
+    need_field_value("push_authorization_header", o.push_authorization_header);
     if (o.push_authorization_header.size() > limits::authorization_header_bytes) {
         refuse("push_authorization_header", "is too long");
+    }
+    if (o.subjects.size() > limits::configured_subjects) refuse("subjects", "are too many");
+    for (const auto& text : o.subjects) {
+        const auto doc = json::parse(text);
+        const auto subject =
+            doc.has_value() ? events::parse_subject(*doc) : result<events::subject>(doc.error());
+        if (subject.has_error()) refuse("subjects", subject.error().message());
     }
     if (o.max_missions == 0) refuse("max_missions", "has to be positive");
     if (o.delivery == ms::delivery::poll) {
@@ -96,7 +138,36 @@ credentials read_credentials(const ms::options& o) {
         key->set_kid(o.private_key_id);
         c.key = std::move(*key);
     }
+    c.secret_in_form = o.client_secret_post;
+    if (!o.certificate_file.empty()) {
+        c.certificate_pem = read_option_file(o.certificate_file, "certificate_file");
+        c.certificate_key_pem = read_option_file(o.certificate_key_file, "certificate_key_file");
+    }
     return c;
+}
+
+net::client_options client_options_of(const ms::options& o) {
+    net::client_options c;
+    if (!o.ca_file.empty()) c.ca_pem = read_option_file(o.ca_file, "ca_file");
+    if (!o.certificate_file.empty()) {
+        c.certificate_pem = read_option_file(o.certificate_file, "certificate_file");
+        c.private_key_pem = read_option_file(o.certificate_key_file, "certificate_key_file");
+    }
+    return c;
+}
+
+link_options link_options_of(const ms::options& o, std::shared_ptr<quirk_log> quirks) {
+    link_options l;
+    l.issuer = o.issuer;
+    l.metadata_url = o.metadata_url;
+    l.metadata_json = o.metadata_json;
+    l.who = read_credentials(o);
+    l.token_hosts = o.token_hosts;
+    l.token_endpoint = o.token_endpoint;
+    l.token_scope = o.token_scope;
+    l.quirks = quirks ? std::move(quirks) : std::make_shared<quirk_log>(o);
+    l.log = o.log;
+    return l;
 }
 
 wanted_stream make_wanted(const ms::options& o, std::uint16_t push_port) {
@@ -110,6 +181,7 @@ wanted_stream make_wanted(const ms::options& o, std::uint16_t push_port) {
     w.description = o.description.substr(0, limits::description_bytes);
     w.audience = o.audience;
     w.events = o.events.empty() ? our_event_types() : o.events;
+    w.events_chosen = !o.events.empty();
     w.replace = o.replace_stream;
     return w;
 }

@@ -29,7 +29,10 @@ constexpr auto live_look = milliseconds(5);
 
 class facade final : public ms::receiver, public ms::mission_cache {
   public:
-    explicit facade(ms::options o) : o_(std::move(o)), runner_(make_task_runner(system_random())) {}
+    explicit facade(ms::options o)
+        : o_(std::move(o)),
+          runner_(make_task_runner(system_random())),
+          inbox_(make_inbox(system_random())) {}
     ~facade() override { stop(); }
 
     // ------------------------------------------------------------------------------- receiver
@@ -48,6 +51,11 @@ class facade final : public ms::receiver, public ms::mission_cache {
     void on_change(std::function<void(const ms::mission_view&, ms::effect)> fn) override {
         if (started_) throw ms::setup_error("on_change: has to come before start()");
         on_change_.push_back(std::move(fn));
+    }
+
+    void on_event(std::string name, std::vector<std::string> types, ms::event_handler fn) override {
+        if (started_) throw ms::setup_error("on_event: has to come before start()");
+        inbox_->add_handler(std::move(name), std::move(types), std::move(fn));
     }
 
     void start() override;
@@ -172,7 +180,21 @@ class facade final : public ms::receiver, public ms::mission_cache {
     }
     // A host's executor may run a job after stop(), when there is nobody left for it to look at:
     // such a job is dropped.
-    void run_on_host(std::function<void()> job) {
+    // What a callback of the host throws ends with it, and is logged.
+    std::function<void()> guarded(std::function<void()> callback) const {
+        return [this, callback = std::move(callback)] {
+            try {
+                callback();
+            } catch (const std::exception& e) {
+                log(ms::log_level::error, "a callback of the host has thrown",
+                    {{"error", e.what()}});
+            } catch (...) {
+                log(ms::log_level::error, "a callback of the host has thrown");
+            }
+        };
+    }
+    void run_on_host(std::function<void()> callback) {
+        auto job = guarded(std::move(callback));
         if (o_.run) {
             o_.run([gate = gate_, job = std::move(job)] {
                 const std::shared_lock inside(gate->mutex);
@@ -228,11 +250,14 @@ class facade final : public ms::receiver, public ms::mission_cache {
             engine_->watch();
         }));
     }
-    void make_engine(const credentials& who);
+    void make_engine(credentials& who);
+    void keep_dpop_key(credentials& who);
+    void start_handlers();
     void make_network(credentials who);
     void listen();
 
     const ms::options o_;
+    const std::shared_ptr<quirk_log> quirks_ = std::make_shared<quirk_log>(o_);
     std::vector<std::function<void(const ms::mission_view&, ms::effect)>> on_change_;
     bool started_ = false, stopped_ = false;
 
@@ -242,6 +267,7 @@ class facade final : public ms::receiver, public ms::mission_cache {
     std::shared_ptr<serial_queue> changes_;
     std::unique_ptr<state> state_;
     std::unique_ptr<task_runner> runner_;
+    std::unique_ptr<inbox> inbox_;
     std::unique_ptr<engine> engine_;
     std::unique_ptr<link> link_;
     std::shared_ptr<intake> intake_;
@@ -264,7 +290,23 @@ class facade final : public ms::receiver, public ms::mission_cache {
     const std::shared_ptr<host_gate> gate_ = std::make_shared<host_gate>();
 };
 
-void facade::make_engine(const credentials& who) {
+// A client that has a secret alone proves itself to Mission Status with a key of its own making,
+// the same in each run (wire.md section 4).
+void facade::keep_dpop_key(credentials& who) {
+    if (who.key || who.client_secret.empty() || who.has_certificate()) return;
+    if (const auto kept = engine_->setting("dpop_key"); !kept.empty()) {
+        if (auto key = jose::private_key::from_pem(kept); key.has_value()) {
+            who.dpop_key = std::move(*key);
+            return;
+        }
+    }
+    auto made = jose::private_key::generate(jose::alg::es256);
+    if (made.has_error()) throw ms::setup_error("client_secret: " + made.error().message());
+    engine_->set_setting("dpop_key", made->to_pem());
+    who.dpop_key = std::move(*made);
+}
+
+void facade::make_engine(credentials& who) {
     auto opened = open_state(o_.state_path,
                              [this](const std::string& text) { log(ms::log_level::error, text); });
     if (opened.has_error()) throw ms::setup_error("state_path: " + opened.error().message());
@@ -283,35 +325,43 @@ void facade::make_engine(const credentials& who) {
     h.wake_after = [this](milliseconds delay) { wake_after(delay); };
     if (!on_change_.empty()) {
         h.on_change = [this](const ms::mission_view& v, ms::effect e) {
-            changes_->post([this, v, e] {
-                for (const auto& fn : on_change_)
-                    fn(v, e);
-            });
+            for (const auto& fn : on_change_)
+                changes_->post(guarded([&fn, v, e] { fn(v, e); }));
         };
     }
     h.on_verified = [this] {
         if (stream_) stream_->verified();
     };
+    h.on_updated = [this](const std::string& status, const std::string& reason) {
+        if (stream_) stream_->updated(status, reason);
+    };
+    h.events = inbox_.get();
     engine_ = std::make_unique<engine>(*state_, *runner_, o_.max_missions, std::move(h));
     engine_->load(std::move(*rows));
 
     auto issuer = o_.issuer.empty() ? engine_->setting("issuer") : o_.issuer;
     if (!issuer.empty()) engine_->set_issuers(std::move(issuer), o_.mission_issuers);
     note_issuer();
-    if (!who.key) {
+    keep_dpop_key(who);
+    if (who.token_only()) {
+        // wire.md section 4: a plain token is not taken there.
         log(ms::log_level::warning,
-            "no private key: Mission Status answers only where allow_bearer is on; elsewhere what "
-            "is unknown, missed or stale stays denied until the stream tells it");
+            "Mission Status is out of reach: it wants a private key, a certificate or a client "
+            "secret, and there is a plain token alone (unless the transmitter has allow_bearer "
+            "on). "
+            "What is unknown, missed or stale stays denied until the stream tells it");
     }
 }
 
 void facade::make_network(credentials who) {
-    net::client_options c;
-    if (!o_.ca_file.empty()) c.ca_pem = read_option_file(o_.ca_file, "ca_file");
-    auto http = net::make_http_client(*rt_, std::move(c));
-    if (http.has_error()) throw ms::setup_error("ca_file: " + http.error().message());
-    link_ = make_link(std::move(*http), {o_.issuer, o_.metadata_url, std::move(who), coarse_now});
-    intake_ = make_intake(*link_, *engine_);
+    auto http = net::make_http_client(*rt_, client_options_of(o_));
+    if (http.has_error()) {
+        throw ms::setup_error("ca_file, certificate_file: " + http.error().message());
+    }
+    auto l = link_options_of(o_, quirks_);
+    l.who = std::move(who);  // with the key of our own making, if there is one
+    link_ = make_link(std::move(*http), std::move(l));
+    intake_ = make_intake(*link_, *engine_, coarse_now, quirks_);
     desk_ = make_status_desk(*rt_, *link_, *engine_, o_.log);
     push_ = std::make_unique<push_endpoint>(intake_, o_.push_authorization_header);
 }
@@ -349,6 +399,9 @@ void facade::start() {
     s.poll = o_.delivery == ms::delivery::poll;
     s.audience = o_.audience;
     s.mission_issuers = o_.mission_issuers;
+    s.subjects = o_.subjects;
+    s.stream_id = o_.stream_id;
+    s.quirks = quirks_;
     s.log = o_.log;
     s.on_audience = [this](const std::string& audience) { desk_->set_audience(audience); };
     s.on_ready = [this] {
@@ -360,6 +413,12 @@ void facade::start() {
     };
     stream_ = make_stream_client(*rt_, *link_, *engine_, intake_, std::move(s));
 
+    start_handlers();
+    stream_->start();
+    engine_->watch();
+}
+
+void facade::start_handlers() {
     task_runner::hooks h;
     h.execute = [this](std::function<void()> job) { run_on_host(std::move(job)); };
     h.record = [this](const task_record& t) {
@@ -381,8 +440,23 @@ void facade::start() {
     };
     engine_ptr_.store(engine_.get(), std::memory_order_release);
     runner_->start(std::move(h));
-    stream_->start();
-    engine_->watch();
+
+    inbox::hooks i;
+    i.execute = [this](std::function<void()> job) { run_on_host(std::move(job)); };
+    i.record = [this](const event_record& e, bool done) {
+        state_write w;
+        (done ? w.settled_events : w.events).push_back(e);
+        state_->submit(std::move(w), nullptr);
+    };
+    i.log = [this](const event_record& e, bool done) {
+        log(done ? ms::log_level::info : ms::log_level::warning, "event",
+            {{"type", e.type},
+             {"jti", e.jti},
+             {"attempt", std::to_string(e.attempts)},
+             {"outcome", std::string(ms::name(e.last))},
+             {"evidence", e.evidence}});
+    };
+    inbox_->start(*rt_, std::move(i));
 }
 
 bool facade::wait_live(milliseconds timeout) {
@@ -417,7 +491,7 @@ ms::status facade::current_status() const {
     s.gaps = c.gaps.load(std::memory_order_relaxed);
     s.heartbeats = c.heartbeats.load(std::memory_order_relaxed);
     s.unknown_events = c.unknown_events.load(std::memory_order_relaxed);
-    s.tasks_pending = runner_->open_count();
+    s.tasks_pending = runner_->open_count() + inbox_->open_count();
     s.last_error = v.problem;
     return s;
 }
@@ -435,6 +509,7 @@ void facade::stop() {
     if (desk_) desk_->stop();
     if (link_) link_->stop();
     runner_->stop();
+    inbox_->stop();
     if (state_) state_->stop();
     {
         std::lock_guard lock(m_);

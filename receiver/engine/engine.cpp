@@ -11,6 +11,20 @@ namespace mission::receiver {
 using ms::log_level;
 using ms::standing;
 
+namespace {
+
+std::vector<std::string> words(const std::string& text) {
+    std::vector<std::string> out;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find(' ', at), text.size());
+        out.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return out;
+}
+
+}  // namespace
+
 engine::engine(state& s, task_runner& runner, std::size_t max_missions, hooks h)
     : state_(s),
       runner_(runner),
@@ -31,12 +45,9 @@ void engine::load(state_snapshot snapshot) {
         settings_[name] = value;
     stream_freshness::durable d;
     d.identity.stream_id = settings_["stream_id"];
-    std::string events = settings_["events_delivered"];
-    for (std::size_t at = 0; at < events.size();) {
-        const auto end = std::min(events.find(' ', at), events.size());
-        d.identity.events_delivered.push_back(events.substr(at, end - at));
-        at = end + 1;
-    }
+    d.identity.events_delivered = words(settings_["events_delivered"]);
+    d.identity.missions = words(settings_["covered_missions"]);
+    d.identity.subjects = settings_["subjects_digest"];
     d.identity.all_subjects = settings_["all_subjects"] == "1";
     if (!settings_["continuity"].empty()) d.continuity = std::stoll(settings_["continuity"]);
     d.log_epoch = settings_["log_epoch"];
@@ -44,16 +55,11 @@ void engine::load(state_snapshot snapshot) {
     fresh_ = stream_freshness(d);
     table_.set_stream(fresh_.word());
     // Asked for before the restart: the answer may still come, and is none that we do not know.
-    std::string states = settings_["verify_states"];
-    for (std::size_t at = 0; at < states.size();) {
-        const auto end = std::min(states.find(' ', at), states.size());
-        awaited_[states.substr(at, end - at)] = {};
-        at = end + 1;
-    }
-    for (const auto& [iss, jti] : snapshot.jtis) {
-        auto key = iss + ' ' + jti;
-        if (seen_.insert(key).second) seen_order_.push_back(std::move(key));
-    }
+    for (auto& state : words(settings_["verify_states"]))
+        awaited_[std::move(state)] = {};
+    for (const auto& [iss, jti, at] : snapshot.jtis)
+        seen_.add(iss, jti, at);
+    if (hooks_.events != nullptr) hooks_.events->restore(std::move(snapshot.events));
     const auto now = hooks_.now();
     for (auto& m : snapshot.missions) {
         slot s;
@@ -128,7 +134,7 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     // Under another log_epoch the same version may carry another set.
     if (s.now.authority != a.next.authority) s.authority = nullptr;
     s.now = std::move(a.next);
-    if (a.confirms) s.now.confirmed_epoch = fresh_.word().epoch;
+    if (a.confirms && fresh_.covers(s.now.key.id)) s.now.confirmed_epoch = fresh_.word().epoch;
     s.fresh_until =
         s.now.fresh_until ? deadline_at(to_milliseconds(*s.now.fresh_until), now) : deadline{};
     ++s.revision;

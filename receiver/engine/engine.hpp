@@ -8,21 +8,21 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "events/set.hpp"
 #include "receiver/cache/apply.hpp"
 #include "receiver/cache/authority_table.hpp"
 #include "receiver/cache/table.hpp"
+#include "receiver/engine/seen_jtis.hpp"
 #include "receiver/freshness/freshness.hpp"
+#include "receiver/inbox/inbox.hpp"
 #include "receiver/state/state.hpp"
 #include "receiver/teardown/runner.hpp"
 
@@ -52,6 +52,9 @@ class engine {
         std::function<void(std::chrono::milliseconds)> wake_after;
         std::function<void(const ms::mission_view&, ms::effect)> on_change;  // serial
         std::function<void()> on_verified;  // our verification came back
+        // The transmitter changed our stream: "enabled", "paused", "disabled".
+        std::function<void(const std::string& status, const std::string& reason)> on_updated;
+        inbox* events = nullptr;  // outlives the engine; null: no event has a handler
     };
 
     engine(state& s, task_runner& runner, std::size_t max_missions, hooks h);
@@ -65,6 +68,10 @@ class engine {
     // --- the stream
     void receive(events::received_set set, std::function<void(set_outcome)> done);
     void on_stream(stream_identity identity);
+    // What a read of the stream's status says; like a stream-updated event.
+    void note_status(const std::string& status, const std::string& reason);
+    // Subject members that must be understood (SSF 1.0 section 7.1, critical_subject_members).
+    void set_critical_members(std::vector<std::string> members);
     void set_max_stale(std::chrono::seconds s);
     // Durably expects a verification with this state, then calls `ready`.
     void expect_verification(const std::string& state, std::function<void(bool)> ready);
@@ -121,11 +128,17 @@ class engine {
         std::map<std::string, std::string> things;  // name -> data
         pause paused = pause::undecided;
         bool awaiting_first_status = false;  // at start nothing is paused before Status has spoken
+        std::int64_t asked_for = 0;          // the fresh_until whose end Status was asked before
     };
 
     void receive_mission(events::received_set& set, std::function<void(set_outcome)> done);
     void receive_verification(events::received_set& set, std::function<void(set_outcome)> done);
     void receive_updated(events::received_set& set, std::function<void(set_outcome)> done);
+    void receive_event(events::received_set& set, std::function<void(set_outcome)> done);
+    // The member of the subject that must be understood and is not; empty: none.
+    std::string critical_member(const events::subject* subject) const;
+    void drop(events::received_set& set, const std::string& member,
+              std::function<void(set_outcome)> done);
     void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later);
     void committed(const mission_key& key, std::uint64_t revision,
                    const std::vector<task_record>& tasks, ms::effect effect, bool tell);
@@ -164,8 +177,8 @@ class engine {
     bool verification_proves_ = false;
     std::map<std::string, instant> awaited_;  // states of verifications asked for
     std::map<std::string, std::string> settings_;
-    std::unordered_set<std::string> seen_;
-    std::deque<std::string> seen_order_;
+    std::vector<std::string> critical_members_;
+    seen_jtis seen_;
     std::uint64_t freshness_tasks_ = 0;
     std::int64_t first_status_until_ = 0;  // monotonic
 };

@@ -152,8 +152,22 @@ std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
             if (m.paused != pause::none) emit(key, ms::effect::fresh, a.version);
             m.paused = pause::none;
             auto until = p->freshness.fresh_until.wall;
-            if (p->freshness.confirmed_epoch == stream.epoch) {
-                until = std::max(until, stream.live_until.wall);
+            const bool vouched =
+                p->freshness.confirmed_epoch == stream.epoch && stream.live_until.wall >= until;
+            if (vouched) {
+                until = stream.live_until.wall;
+            } else if (const auto left = until - now.wall; m.asked_for != until) {
+                // On its own fresh_until: asked for again before that ends, so that nothing which
+                // is held is paused every time.
+                const auto ahead = std::chrono::milliseconds(max_stale_).count() / 3;
+                if (left <= ahead) {
+                    m.asked_for = until;
+                    later.push_back([this, key = key] {
+                        if (hooks_.ask_status) hooks_.ask_status(key, false);
+                    });
+                } else {
+                    next = std::min(next, std::chrono::milliseconds(left - ahead) + tick);
+                }
             }
             if (p->expires_wall != 0) until = std::min(until, p->expires_wall);
             next = std::min(next, std::chrono::milliseconds(until - now.wall) + tick);

@@ -34,7 +34,11 @@ void engine::receive(events::received_set set, std::function<void(set_outcome)> 
     if (set.event == nullptr || !set.event->IsObject()) {
         return done(failed({errc::bad_claims, "events"}));
     }
-    if (events::is_mission_event(set.type)) return receive_mission(set, std::move(done));
+    if (events::is_mission_event(set.type)) {
+        const auto member = critical_member(set.sub_id ? &*set.sub_id : nullptr);
+        if (!member.empty()) return drop(set, member, std::move(done));
+        return receive_mission(set, std::move(done));
+    }
     bool known = false;
     {
         std::lock_guard lock(m_);
@@ -49,12 +53,7 @@ void engine::receive(events::received_set set, std::function<void(set_outcome)> 
     }
     if (set.type == events::verification_type) return receive_verification(set, std::move(done));
     if (set.type == events::stream_updated_type) return receive_updated(set, std::move(done));
-    // Not asked for, or an event of another kind: taken note of, acknowledged, nothing else.
-    counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
-    std::lock_guard lock(m_);
-    state_write w;
-    remember_jti(set, w);
-    state_.submit(std::move(w), acknowledging(std::move(done)));
+    receive_event(set, std::move(done));
 }
 
 void engine::receive_mission(events::received_set& set, std::function<void(set_outcome)> done) {
@@ -182,9 +181,16 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
     after later;
     later.push_back([this, status = u->status, reason = u->reason.value_or("")] {
         log(log_level::warning, "the stream was updated", {{"status", status}, {"reason", reason}});
+        if (hooks_.on_updated) hooks_.on_updated(status, reason);
     });
     {
-        std::lock_guard lock(m_);
+        std::unique_lock lock(m_);
+        const auto& own = fresh_.kept().identity.stream_id;
+        // SSF 1.0 section 8.1.5: the subject is the stream.
+        if (!set.sub_id || (!own.empty() && *set.sub_id != events::stream_subject(own))) {
+            lock.unlock();
+            return done(failed({errc::bad_claims, "sub_id does not name our stream"}));
+        }
         fresh_.on_stream_updated(u->status == "enabled");
         begin_epoch(later);
         state_write w;
@@ -198,6 +204,24 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
         f();
 }
 
+void engine::note_status(const std::string& status, const std::string& reason) {
+    log(log_level::warning, "the stream was updated", {{"status", status}, {"reason", reason}});
+    after later;
+    {
+        std::lock_guard lock(m_);
+        fresh_.on_stream_updated(status == "enabled");
+        begin_epoch(later);
+        state_write w;
+        put_stream(w);
+        state_.submit(std::move(w), nullptr);
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    }
+    if (hooks_.on_updated) later.push_back([&] { hooks_.on_updated(status, reason); });
+    for (auto& f : later)
+        f();
+}
+
 void engine::on_stream(stream_identity identity) {
     after later;
     {
@@ -207,6 +231,9 @@ void engine::on_stream(stream_identity identity) {
         state_write w;
         put_stream(w);
         state_.submit(std::move(w), nullptr);
+        // What is held and was fresh by the stream alone is so no more: paused at once.
+        const auto wait = watch_locked(hooks_.now(), later);
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
     }
     for (auto& f : later)
         f();
@@ -240,13 +267,17 @@ void engine::begin_epoch(after& later) {
 
 void engine::put_stream(state_write& w) {
     const auto& kept = fresh_.kept();
-    std::string events;
+    std::string events, missions;
     for (const auto& e : kept.identity.events_delivered)
         events += (events.empty() ? "" : " ") + e;
+    for (const auto& m : kept.identity.missions)
+        missions += (missions.empty() ? "" : " ") + m;
     const std::pair<const char*, std::string> values[] = {
         {"stream_id", kept.identity.stream_id},
         {"events_delivered", events},
         {"all_subjects", kept.identity.all_subjects ? "1" : "0"},
+        {"covered_missions", missions},
+        {"subjects_digest", kept.identity.subjects},
         {"continuity", kept.continuity ? std::to_string(*kept.continuity) : ""},
         {"log_epoch", kept.log_epoch},
         {"epoch", std::to_string(kept.epoch)},
@@ -298,18 +329,12 @@ stream_freshness engine::freshness() const {
 }
 
 bool engine::known_jti(const events::received_set& set) const {
-    return seen_.count(set.iss + ' ' + set.jti) != 0;
+    return seen_.has(set.iss, set.jti);
 }
 
 void engine::remember_jti(const events::received_set& set, state_write& w) {
-    auto key = set.iss + ' ' + set.jti;
-    if (!seen_.insert(key).second) return;
-    seen_order_.push_back(std::move(key));
-    if (seen_order_.size() > limits::seen_jti) {
-        seen_.erase(seen_order_.front());
-        seen_order_.pop_front();
-    }
-    w.jtis.emplace_back(set.iss, set.jti);
+    const auto now = to_wall(hooks_.now());
+    if (seen_.add(set.iss, set.jti, now)) w.jtis.push_back({set.iss, set.jti, now});
 }
 
 }  // namespace mission::receiver

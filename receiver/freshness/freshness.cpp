@@ -43,11 +43,19 @@ bool carries_all_missions(const std::vector<std::string>& events_delivered) {
 }
 
 bool stream_freshness::covers() const {
-    return d_.identity.all_subjects && carries_all_missions(d_.identity.events_delivered);
+    return (d_.identity.all_subjects || !d_.identity.missions.empty()) &&
+           carries_all_missions(d_.identity.events_delivered);
+}
+
+bool stream_freshness::covers(std::string_view mission_id) const {
+    const auto& added = d_.identity.missions;
+    return covers() &&
+           (d_.identity.all_subjects || std::binary_search(added.begin(), added.end(), mission_id));
 }
 
 bool stream_freshness::on_stream(stream_identity now_is) {
     std::sort(now_is.events_delivered.begin(), now_is.events_delivered.end());
+    std::sort(now_is.missions.begin(), now_is.missions.end());
     if (now_is == d_.identity) return false;
     const bool another_stream = now_is.stream_id != d_.identity.stream_id;
     d_.identity = std::move(now_is);

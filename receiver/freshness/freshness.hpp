@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.hpp"
@@ -59,6 +60,8 @@ struct stream_identity {
     std::string stream_id;
     std::vector<std::string> events_delivered;  // sorted
     bool all_subjects = false;                  // default_subjects is ALL
+    std::vector<std::string> missions{};        // sorted: added by id, where it is NONE
+    std::string subjects{};                     // digest of all that were added
     friend bool operator==(const stream_identity&, const stream_identity&) = default;
 };
 
@@ -91,7 +94,11 @@ class stream_freshness {
     void on_proof(instant requested, std::chrono::seconds max_stale);
 
     stream_word word() const noexcept { return {covers() ? live_until_ : deadline{}, d_.epoch}; }
+    // It vouches for all missions, or for some.
     bool covers() const;
+    // For this one: of a stream with NONE for those that were added by their id. A mission that
+    // matches by its agent, person or tenant is not known to: it stays on its own fresh_until.
+    bool covers(std::string_view mission_id) const;
     const durable& kept() const noexcept { return d_; }
 
   private:

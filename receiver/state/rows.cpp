@@ -30,11 +30,22 @@ constexpr const char* migrations[] = {
     CREATE TABLE jtis(n INTEGER PRIMARY KEY, iss TEXT NOT NULL, jti TEXT NOT NULL,
         UNIQUE(iss, jti));
     )sql",
+    R"sql(
+    CREATE TABLE events(
+        n INTEGER PRIMARY KEY, iss TEXT NOT NULL, jti TEXT NOT NULL, type TEXT NOT NULL,
+        txn TEXT NOT NULL, issued_at INTEGER NOT NULL, subject TEXT NOT NULL, event TEXT NOT NULL,
+        attempts INTEGER NOT NULL, last INTEGER NOT NULL, evidence TEXT NOT NULL,
+        received INTEGER NOT NULL, UNIQUE(iss, jti, type));
+    ALTER TABLE jtis ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+    UPDATE jtis SET at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+    )sql",
 };
 constexpr int schema_version = static_cast<int>(std::size(migrations));
 
-// Finished tasks are evidence, not work: so many of them are kept.
-constexpr std::int64_t finished_tasks_kept = 10'000;
+// Known `jti`s that came before this are forgotten.
+std::int64_t oldest_kept(wall_time now) {
+    return to_milliseconds(now - limits::seen_jti_kept);
+}
 
 void bind_time(sqlite::statement& s, const std::optional<wall_time>& t) {
     if (t) {
@@ -105,7 +116,14 @@ result<state_rows> state_rows::prepare(sqlite3* db) {
         {&rows.task_, "REPLACE INTO tasks VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
         {&rows.setting_, "REPLACE INTO settings VALUES(?,?)"},
         {&rows.jti_trim_, "DELETE FROM jtis WHERE n <= ?"},
-        {&rows.jti_, "INSERT OR IGNORE INTO jtis(iss, jti) VALUES(?,?)"},
+        {&rows.jti_age_, "DELETE FROM jtis WHERE n < ? AND at < ?"},
+        {&rows.jti_, "INSERT OR IGNORE INTO jtis(iss, jti, at) VALUES(?,?,?)"},
+        // A try keeps its place in the order.
+        {&rows.event_,
+         "INSERT INTO events(iss, jti, type, txn, issued_at, subject, event, attempts, last, "
+         "evidence, received) VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(iss, jti, type) DO UPDATE "
+         "SET attempts=excluded.attempts, last=excluded.last, evidence=excluded.evidence"},
+        {&rows.event_settled_, "DELETE FROM events WHERE iss=? AND jti=? AND type=?"},
     };
     for (const auto& [into, sql] : all) {
         auto s = sqlite::statement::prepare(db, sql);
@@ -152,14 +170,27 @@ result<void> state_rows::write(const state_write& unit) {
         setting_.bind(name).bind(value);
         if (auto r = setting_.run(); r.has_error()) return r.error();
     }
-    for (const auto& [iss, jti] : unit.jtis) {
-        jti_.bind(iss).bind(jti);
+    for (const auto& e : unit.events) {
+        event_.bind(e.iss).bind(e.jti).bind(e.type).bind(e.txn).bind(e.issued_at);
+        event_.bind(e.subject).bind(e.event).bind(std::int64_t{e.attempts});
+        event_.bind(static_cast<std::int64_t>(e.last)).bind(e.evidence);
+        event_.bind(to_milliseconds(e.received));
+        if (auto r = event_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& e : unit.settled_events) {
+        event_settled_.bind(e.iss).bind(e.jti).bind(e.type);
+        if (auto r = event_settled_.run(); r.has_error()) return r.error();
+    }
+    for (const auto& [iss, jti, at] : unit.jtis) {
+        jti_.bind(iss).bind(jti).bind(to_milliseconds(at));
         if (auto r = jti_.run(); r.has_error()) return r.error();
         // Bounded while running, too: the oldest go, a block at a time.
         const auto last = sqlite3_last_insert_rowid(db_);
         if (last % 1000 == 0) {
             jti_trim_.bind(last - static_cast<std::int64_t>(limits::seen_jti));
             if (auto r = jti_trim_.run(); r.has_error()) return r.error();
+            jti_age_.bind(last).bind(oldest_kept(at));
+            if (auto r = jti_age_.run(); r.has_error()) return r.error();
         }
     }
     return {};
@@ -170,10 +201,11 @@ result<state_snapshot> state_rows::load(sqlite3* db) {
     // What is bounded is trimmed here, where nobody waits.
     const auto trim =
         "DELETE FROM jtis WHERE n <= (SELECT max(n) FROM jtis) - " +
-        std::to_string(limits::seen_jti) +
+        std::to_string(limits::seen_jti) + " OR at < " +
+        std::to_string(oldest_kept(system_clock().now())) +
         ";DELETE FROM tasks WHERE (finished OR cancelled) AND key NOT IN (SELECT key FROM tasks "
         "WHERE finished OR cancelled ORDER BY updated DESC LIMIT " +
-        std::to_string(finished_tasks_kept) + ")";
+        std::to_string(limits::finished_tasks_rows) + ")";
     if (auto r = sqlite::execute(db, trim.c_str()); r.has_error()) return r.error();
 
     auto r = each_row(db, "SELECT * FROM missions", [&](const sqlite::statement& s) {
@@ -225,8 +257,28 @@ result<state_snapshot> state_rows::load(sqlite3* db) {
         out.settings.emplace_back(s.text(0), s.text(1));
     });
     if (r.has_error()) return r.error();
-    r = each_row(db, "SELECT iss, jti FROM jtis ORDER BY n",
-                 [&](const sqlite::statement& s) { out.jtis.emplace_back(s.text(0), s.text(1)); });
+    r = each_row(db, "SELECT iss, jti, at FROM jtis ORDER BY n", [&](const sqlite::statement& s) {
+        out.jtis.push_back({s.text(0), s.text(1), from_milliseconds(s.number(2))});
+    });
+    if (r.has_error()) return r.error();
+    r = each_row(db,
+                 "SELECT iss, jti, type, txn, issued_at, subject, event, attempts, last, evidence, "
+                 "received FROM events ORDER BY n",
+                 [&](const sqlite::statement& s) {
+                     event_record e;
+                     e.iss = s.text(0);
+                     e.jti = s.text(1);
+                     e.type = s.text(2);
+                     e.txn = s.text(3);
+                     e.issued_at = s.number(4);
+                     e.subject = s.text(5);
+                     e.event = s.text(6);
+                     e.attempts = static_cast<unsigned>(s.number(7));
+                     e.last = static_cast<ms::outcome_kind>(s.number(8));
+                     e.evidence = s.text(9);
+                     e.received = from_milliseconds(s.number(10));
+                     out.events.push_back(std::move(e));
+                 });
     if (r.has_error()) return r.error();
     return out;
 }

@@ -23,7 +23,8 @@ class state_rows {
 
   private:
     sqlite3* db_ = nullptr;
-    sqlite::statement mission_, hold_, release_, task_, setting_, jti_, jti_trim_;
+    sqlite::statement mission_, hold_, release_, task_, setting_, jti_, jti_trim_, jti_age_, event_,
+        event_settled_;
 };
 
 }  // namespace mission::receiver

@@ -1,5 +1,6 @@
 #include "receiver/state/state.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,17 +10,16 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "base/crash_point.hpp"
+#include "base/limits.hpp"
 #include "receiver/state/rows.hpp"
 
 namespace mission::receiver {
 namespace {
 
-// Units that wait while the disk refuses: then SETs are answered 503 and come again.
-constexpr std::size_t waiting_units_max = 10'000;
-constexpr std::size_t units_per_commit = 1024;
 constexpr auto retry_after = std::chrono::milliseconds(200);
 constexpr int wal_pages_before_checkpoint = 2000;
 
@@ -57,7 +57,7 @@ class sqlite_state final : public state {
 
     bool accepts() const noexcept override {
         std::lock_guard lock(m_);
-        return !stopping_ && queue_.size() < waiting_units_max;
+        return !stopping_ && queue_.size() < limits::state_units_waiting;
     }
 
     void stop() override {
@@ -76,7 +76,7 @@ class sqlite_state final : public state {
         for (;;) {
             wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
             if (queue_.empty()) return;
-            while (!queue_.empty() && batch.size() < units_per_commit) {
+            while (!queue_.empty() && batch.size() < limits::state_units_per_commit) {
                 batch.push_back(std::move(queue_.front()));
                 queue_.pop_front();
             }
@@ -150,12 +150,27 @@ const char* synchronous() {
     return "PRAGMA synchronous=FULL";
 }
 
+// Holds, tasks and keys are nobody else's business: mode 0600, which SQLite gives its log and
+// journal as well. An existing file is not even opened: closing it would drop the locks that this
+// process has on it.
+result<void> make_private_file(const std::string& path) {
+    if (path.empty() || path.starts_with("file:") || path == ":memory:") return {};
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        ::close(fd);
+        return {};
+    }
+    if (errno == EEXIST) return {};
+    const auto why = std::generic_category().message(errno);
+    const bool refused = errno == EROFS || errno == EACCES || errno == EPERM;
+    return error{refused ? errc::store_read_only : errc::store_unavailable, path + ": " + why};
+}
+
 result<sqlite::database> open_database(const std::string& path) {
     sqlite3* raw = nullptr;
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                       SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE;
-    // Holds and tasks are nobody else's business: mode 0600.
-    const auto old_mask = ::umask(0077);
+    if (auto r = make_private_file(path); r.has_error()) return r.error();
     int rc = sqlite3_open_v2(path.empty() ? ":memory:" : path.c_str(), &raw, flags, nullptr);
     sqlite::database db(raw);
     result<void> r = rc == SQLITE_OK ? result<void>{} : result<void>{sqlite::to_error(raw, rc)};
@@ -168,7 +183,6 @@ result<sqlite::database> open_database(const std::string& path) {
         }
         sqlite3_wal_autocheckpoint(raw, wal_pages_before_checkpoint);
     }
-    ::umask(old_mask);
     if (r.has_error()) return r.error();
     return db;
 }

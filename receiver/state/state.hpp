@@ -12,9 +12,17 @@
 
 #include "base/error.hpp"
 #include "receiver/cache/record.hpp"
+#include "receiver/inbox/event_record.hpp"
 #include "receiver/teardown/task_record.hpp"
 
 namespace mission::receiver {
+
+// A SET that need not be looked at again.
+struct jti_record {
+    std::string iss, jti;
+    wall_time at{};  // when it came
+    friend bool operator==(const jti_record&, const jti_record&) = default;
+};
 
 // One atomic unit: all of it is on disk, or none.
 struct state_write {
@@ -23,7 +31,9 @@ struct state_write {
     std::vector<std::pair<mission_key, std::string>> released;  // (mission, name)
     std::vector<task_record> tasks;                             // replace by key
     std::vector<std::pair<std::string, std::string>> settings;  // replace by name
-    std::vector<std::pair<std::string, std::string>> jtis;      // (iss, jti) to remember
+    std::vector<jti_record> jtis;                               // to remember
+    std::vector<event_record> events;                           // replace by event_key()
+    std::vector<event_record> settled_events;                   // their rows go
 };
 
 struct state_snapshot {
@@ -31,8 +41,9 @@ struct state_snapshot {
     std::vector<hold_record> holds;
     std::vector<task_record> tasks;
     std::vector<std::pair<std::string, std::string>> settings;
-    std::vector<std::pair<std::string, std::string>> jtis;  // oldest first
-    bool rebuilt = false;  // what was there was damaged and has been moved aside
+    std::vector<jti_record> jtis;      // oldest first, none older than limits::seen_jti_kept
+    std::vector<event_record> events{};  // not acknowledged yet, oldest first
+    bool rebuilt = false;              // what was there was damaged and has been moved aside
 };
 
 class state {

@@ -22,7 +22,8 @@ class intake {
     virtual std::string audience() const = 0;
 };
 
-// All three outlive it.
-std::shared_ptr<intake> make_intake(link& l, engine& e, std::function<instant()> now = coarse_now);
+// All outlive it. `quirks` null: none is tolerated.
+std::shared_ptr<intake> make_intake(link& l, engine& e, std::function<instant()> now = coarse_now,
+                                    std::shared_ptr<quirk_log> quirks = nullptr);
 
 }  // namespace mission::receiver

@@ -1,61 +1,57 @@
 #include "receiver/subscribe/link.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
-#include "jose/base64url.hpp"
 #include "jose/digest.hpp"
 #include "jose/jws.hpp"
 #include "net/http.hpp"
+#include "receiver/subscribe/key_store.hpp"
 #include "receiver/verify/status_answer.hpp"
 #include "receiver/verify/verify.hpp"
 
 namespace mission::receiver {
 namespace {
 
-constexpr std::string_view assertion_type =
-    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-constexpr std::string_view token_scope = "ssf.read ssf.manage mission_status";
-constexpr std::int64_t assertion_seconds = 60;
-constexpr std::int64_t keys_retry_ms = 1000;  // after a failed fetch, sooner than after a good one
-
-using token_done = std::function<void(result<std::string>)>;
+using purpose = token_source::purpose;
 
 bool is_json(const net::http_response& r) {
     const auto type = r.fields.get("content-type");
     return type.starts_with("application/json") || type.empty();
 }
 
-error status_error(int status, const char* what) {
-    return {errc::http_status, std::string(what) + " answered " + std::to_string(status)};
+// RFC 9449 section 7.1, 9: the resource wants a proof with its nonce.
+bool wants_nonce(const net::http_response& r) {
+    return r.fields.get("www-authenticate").find("use_dpop_nonce") != std::string_view::npos;
 }
 
 class link_impl final : public link, public std::enable_shared_from_this<link_impl> {
   public:
     link_impl(std::shared_ptr<net::http_client> http, link_options o)
-        : http_(std::move(http)), o_(std::move(o)) {}
+        : http_(std::move(http)),
+          o_(std::move(o)),
+          reach_(o_.token_hosts),
+          keys_(std::make_shared<key_store>(http_, o_.now)),
+          tokens_(make_token_source(http_, {o_.who, o_.token_endpoint, o_.token_scope, reach_,
+                                            o_.quirks, o_.log, o_.now})) {}
+
+    // --- discovery
 
     void discover(std::function<void(result<transmitter_metadata>)> done) override {
-        std::string url = o_.metadata_url;
-        if (url.empty()) {
-            auto made = well_known_url(o_.issuer, "ssf-configuration");
-            if (made.has_error()) return done(made.error());
-            url = *made;
+        if (!o_.metadata_json.empty()) {
+            return discovered(parse_metadata(o_.metadata_json, o_.issuer, reach_, o_.quirks.get()),
+                              std::move(done));
         }
-        get(url, [self = shared_from_this(), done](result<net::http_response> r) {
-            if (r.has_error()) return done(r.error());
-            if (r->status != 200) return done(status_error(r->status, "the metadata endpoint"));
-            auto m = parse_metadata(r->body, self->o_.issuer);
-            if (m.has_error()) return done(m.error());
-            {
-                std::lock_guard lock(self->m_);
-                self->metadata_ = *m;
-            }
-            // Their failure is not the discovery's: a SET that needs them asks again.
-            self->refetch_keys([done, m = *m](const result<void>&) { done(m); });
-        });
+        std::vector<std::string> urls = {o_.metadata_url};
+        if (o_.metadata_url.empty()) {
+            auto made = metadata_urls(o_.issuer);
+            if (made.has_error()) return done(made.error());
+            urls = std::move(*made);
+        }
+        look_at(std::move(urls), 0, {}, std::move(done));
     }
 
     std::optional<transmitter_metadata> metadata() const override {
@@ -63,70 +59,36 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
         return metadata_;
     }
 
-    void send(call c, std::function<void(result<net::http_response>)> done) override {
-        send_with_token(std::move(c), false, std::move(done));
-    }
+    // --- calls
 
-    std::shared_ptr<const jose::key_set> keys() const override {
-        std::lock_guard lock(m_);
-        return keys_;
-    }
-
-    void refetch_keys(std::function<void(result<void>)> done) override {
-        std::string url;
-        {
-            std::unique_lock lock(m_);
-            const auto now = o_.now().mono;
-            if (fetching_keys_) {
-                keys_waiters_.push_back(std::move(done));
-                return;
-            }
-            const auto pause = keys_failed_
-                                   ? keys_retry_ms
-                                   : std::chrono::milliseconds(limits::jwks_refetch_min).count();
-            if (!metadata_ || (keys_asked_at_ != 0 && now - keys_asked_at_ < pause)) {
-                lock.unlock();
-                return done(errc::keys_unavailable);
-            }
-            fetching_keys_ = true;
-            keys_asked_at_ = now;
-            keys_waiters_.push_back(std::move(done));
-            url = metadata_->jwks_uri;
+    void send(call c, http_done done) override {
+        // The metadata was checked, but a stream's endpoint_url comes from the stream.
+        const auto m = metadata();
+        if (!m) return done(error{errc::unavailable, "the transmitter is not discovered yet"});
+        if (auto r = reach_.check(c.url, m->issuer, "refusing to send a token: the URL");
+            r.has_error()) {
+            return done(r.error());
         }
-        get(url, [self = shared_from_this()](result<net::http_response> r) {
-            result<void> answer;
-            std::vector<std::function<void(result<void>)>> waiters;
-            {
-                std::lock_guard lock(self->m_);
-                auto parsed = [&]() -> result<jose::key_set> {
-                    if (r.has_error()) return r.error();
-                    if (r->status != 200) return status_error(r->status, "jwks_uri");
-                    if (r->body.size() > limits::jwks_bytes) return errc::too_large;
-                    return jose::key_set::parse(r->body);
-                }();
-                self->keys_failed_ = parsed.has_error();
-                if (parsed.has_error()) {
-                    if (self->keys_failed_since_ == 0) {
-                        self->keys_failed_since_ = self->o_.now().mono;
-                    }
-                    answer = error{errc::keys_unavailable, parsed.error().message()};
-                } else {
-                    self->keys_failed_since_ = 0;
-                    self->keys_ = std::make_shared<const jose::key_set>(std::move(*parsed));
-                }
-                self->fetching_keys_ = false;
-                waiters.swap(self->keys_waiters_);
-            }
-            for (auto& w : waiters)
-                w(answer);
-        });
+        send_with_token(std::move(c), purpose::streams, *m, 0, std::move(done));
     }
 
-    bool keys_given_up() const override {
-        std::lock_guard lock(m_);
-        const auto bound = std::chrono::milliseconds(limits::jwks_unavailable_max).count();
-        return keys_failed_since_ != 0 && o_.now().mono - keys_failed_since_ > bound;
+    error unexpected_answer(const net::http_response& r, std::string_view what) const override {
+        std::string used;
+        {
+            std::lock_guard lock(m_);
+            used = last_token_;
+        }
+        return unexpected(r, what, used);
     }
+
+    std::shared_ptr<const jose::key_set> keys() const override { return keys_->keys(); }
+    void refetch_keys(std::function<void(result<void>)> done) override {
+        keys_->refetch(std::move(done));
+    }
+    bool keys_aged() const override { return keys_->aged(); }
+    bool keys_given_up() const override { return keys_->given_up(); }
+
+    // --- Mission Status
 
     void ask_status(const mission_key& key, const std::string& audience,
                     std::function<void(result<status_word>)> done) override {
@@ -152,23 +114,74 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
             self->status_answered(std::move(r), std::move(expected), true, std::move(done));
         };
         call c{"POST", m->mission_status_endpoint, {}, "application/x-www-form-urlencoded"};
-        if (!o_.who.key) {
-            // Only a transmitter with allow_bearer takes it (wire.md section 4).
+        const auto how = status_method(*m);
+        if (how == "access_token") {
             c.body = net::encode_form(form);
-            return send(std::move(c), std::move(answered));
+            return send_with_token(std::move(c), purpose::status, *m, 0, std::move(answered));
         }
-        auto assertion = make_assertion(m->mission_status_endpoint);
-        if (assertion.has_error()) return done(assertion.error());
-        form.emplace_back("client_assertion_type", assertion_type);
-        form.emplace_back("client_assertion", *assertion);
+        form.emplace_back("client_id", o_.who.client_id);
+        if (how == "private_key_jwt") {
+            auto assertion = tokens_->assertion(m->mission_status_endpoint);
+            if (assertion.has_error()) return done(assertion.error());
+            form.emplace_back("client_assertion_type", client_assertion_type);
+            form.emplace_back("client_assertion", *assertion);
+        }
         c.body = net::encode_form(form);
-        exchange(request_of(c, {}), std::move(answered));
+        exchange(*http_, request_of(c), std::move(answered));
     }
 
     void stop() override { http_->stop(); }
 
   private:
-    net::client_request request_of(const call& c, const std::string& token) const {
+    // --- discovery
+
+    // The next place is looked at unless this one is down: then the whole discovery is.
+    void look_at(std::vector<std::string> urls, std::size_t at, std::optional<error> first,
+                 std::function<void(result<transmitter_metadata>)> done) {
+        net::client_request r;
+        r.url = urls[at];
+        r.fields.add("accept", "application/json");
+        exchange(*http_, std::move(r),
+                 [self = shared_from_this(), urls = std::move(urls), at, first = std::move(first),
+                  done = std::move(done)](result<net::http_response> x) mutable {
+                     if (x.has_error()) return done(x.error());
+                     auto m = self->read(*x, urls[at]);
+                     if (m.has_value()) return self->discovered(std::move(m), std::move(done));
+                     // What is told is the first word that is more than "not here".
+                     if (!first || first->code == errc::not_found) first = m.error();
+                     if (x->status >= 500 || at + 1 >= urls.size()) return done(*first);
+                     self->look_at(std::move(urls), at + 1, std::move(first), std::move(done));
+                 });
+    }
+
+    result<transmitter_metadata> read(const net::http_response& r, const std::string& url) {
+        if (r.status == 404) return error{errc::not_found, "there is no metadata at " + url};
+        if (r.status != 200) return unexpected(r, "the metadata endpoint");
+        auto m = parse_metadata(r.body, o_.issuer, reach_, o_.quirks.get());
+        // SSF 1.0 section 7.2.4: the issuer has to be the one that the URL was made of.
+        if (m.has_value() && o_.issuer.empty() && !issuer_fits_url(m->issuer, url)) {
+            return error{errc::wrong_issuer,
+                         "the metadata names an issuer that does not fit metadata_url (set issuer "
+                         "as well, if it is meant)"};
+        }
+        return m;
+    }
+
+    void discovered(result<transmitter_metadata> m,
+                    std::function<void(result<transmitter_metadata>)> done) {
+        if (m.has_error()) return done(std::move(m));
+        {
+            std::lock_guard lock(m_);
+            metadata_ = *m;
+        }
+        keys_->set_url(m->jwks_uri);
+        // Their failure is not the discovery's: a SET that needs them asks again.
+        keys_->refetch([done = std::move(done), m = *m](const result<void>&) { done(m); });
+    }
+
+    // --- calls
+
+    net::client_request request_of(const call& c) const {
         net::client_request r;
         r.method = c.method;
         r.url = c.url;
@@ -176,160 +189,61 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
         r.timeout = c.timeout;
         r.fields.add("accept", "application/json");
         if (!c.content_type.empty()) r.fields.add("content-type", c.content_type);
-        if (!token.empty()) r.fields.add("authorization", "Bearer " + token);
+        if (!c.content_language.empty()) r.fields.add("content-language", c.content_language);
         return r;
     }
 
-    // The request lasts as long as its completion: dropping the handle would cancel it. stop() ends
-    // all of them.
-    void exchange(net::client_request request,
-                  std::function<void(result<net::http_response>)> done) {
-        auto handle = std::make_shared<std::shared_ptr<net::pending_request>>();
-        *handle = http_->send(
-            std::move(request),
-            [handle, done = std::move(done)](result<net::http_response> r) { done(std::move(r)); });
-    }
-
-    void get(const std::string& url, std::function<void(result<net::http_response>)> done) {
-        exchange(request_of({"GET", url, {}, {}}, {}), std::move(done));
-    }
-
-    void send_with_token(call c, bool again, std::function<void(result<net::http_response>)> done) {
-        // The metadata was checked, but a stream's endpoint_url comes from the stream.
-        const auto target = net::parse_url(c.url);
-        const auto m = metadata();
-        const auto issuer = net::parse_url(m ? m->issuer : o_.issuer);
-        if (target.has_error() || issuer.has_error() || target->scheme != "https" ||
-            target->origin() != issuer->origin()) {
-            return done(error{errc::bad_configuration,
-                              "refusing to send a token outside the issuer's origin"});
-        }
-        with_token(again, [self = shared_from_this(), c, again, done](result<std::string> t) {
-            if (t.has_error()) return done(t.error());
-            self->exchange(self->request_of(c, *t), [self, c, again, done,
-                                                     used = *t](result<net::http_response> r) {
-                if (r.has_error() || r->status != 401) return done(std::move(r));
-                self->forget_token(used);
-                if (again || !self->o_.who.token.empty()) {
-                    return done(error{errc::unauthenticated, "the access token is refused"});
+    void send_with_token(call c, purpose p, transmitter_metadata m, unsigned tries,
+                         http_done done) {
+        tokens_->get(
+            p, m,
+            [self = shared_from_this(), c = std::move(c), p, m, tries,
+             done = std::move(done)](result<token_source::usable> t) mutable {
+                if (t.has_error()) return done(t.error());
+                auto request = self->request_of(c);
+                if (auto r = self->tokens_->authorize(request, *t); r.has_error()) {
+                    return done(r.error());
                 }
-                self->send_with_token(c, true, done);
+                {
+                    std::lock_guard lock(self->m_);
+                    self->last_token_ = t->value;
+                }
+                exchange(*self->http_, std::move(request),
+                         [self, c = std::move(c), p, m = std::move(m), tries,
+                          done = std::move(done), used = *t](result<net::http_response> r) mutable {
+                             self->answered(std::move(c), p, std::move(m), tries, std::move(done),
+                                            used, std::move(r));
+                         });
             });
-        });
     }
 
-    void forget_token(const std::string& used) {
-        std::lock_guard lock(m_);
-        if (token_ == used) token_.clear();
-    }
-
-    // One token request per lifetime, whoever asks meanwhile waits for it.
-    void with_token(bool, token_done done) {
-        if (!o_.who.token.empty()) return done(o_.who.token);
-        std::string ready;
-        {
-            std::lock_guard lock(m_);
-            if (!token_.empty() && o_.now().mono < token_until_) {
-                ready = token_;
-            } else {
-                token_waiters_.push_back(std::move(done));
-                if (token_waiters_.size() > 1) return;
-            }
+    void answered(call c, purpose p, transmitter_metadata m, unsigned tries, http_done done,
+                  const token_source::usable& used, result<net::http_response> r) {
+        constexpr unsigned tries_max = 2;
+        if (r.has_error() || r->status != 401) return done(std::move(r));
+        const bool new_nonce = used.dpop && tokens_->take_nonce(c.url, *r) && wants_nonce(*r);
+        if (!new_nonce) tokens_->forget(p, used.value);
+        // A new token once; and once more where it is the nonce that was wanted.
+        const bool again = new_nonce ? tries < tries_max : tries == 0 && !tokens_->is_static();
+        if (!again) {
+            return done(error{errc::unauthenticated,
+                              "the access token is refused: " + words_of(*r, used.value)});
         }
-        if (!ready.empty()) return done(ready);
-        find_token_endpoint([self = shared_from_this()](result<std::string> endpoint) {
-            if (endpoint.has_error()) return self->token_settled(endpoint.error());
-            self->request_token(*endpoint);
-        });
+        send_with_token(std::move(c), p, std::move(m), tries + 1, std::move(done));
     }
 
-    void find_token_endpoint(token_done done) {
-        std::string issuer, known;
-        {
-            std::lock_guard lock(m_);
-            issuer = metadata_ ? metadata_->issuer : o_.issuer;
-            known = token_endpoint_;
-        }
-        if (!known.empty()) return done(known);
-        auto url = well_known_url(issuer, "oauth-authorization-server");
-        if (url.has_error()) return done(url.error());
-        get(*url, [self = shared_from_this(), issuer, done](result<net::http_response> r) {
-            if (r.has_error()) return done(r.error());
-            if (r->status != 200) {
-                return done(status_error(r->status, "the authorization server's metadata"));
-            }
-            auto found = parse_token_endpoint(r->body, issuer);
-            if (found.has_value()) {
-                std::lock_guard lock(self->m_);
-                self->token_endpoint_ = *found;
-            }
-            done(std::move(found));
-        });
-    }
+    // --- Mission Status
 
-    void request_token(const std::string& endpoint) {
-        std::vector<std::pair<std::string, std::string>> form = {
-            {"grant_type", "client_credentials"}, {"scope", std::string(token_scope)}};
-        call c{"POST", endpoint, {}, "application/x-www-form-urlencoded"};
-        std::string basic;
-        if (o_.who.key) {
-            auto assertion = make_assertion(endpoint);
-            if (assertion.has_error()) return token_settled(assertion.error());
-            form.emplace_back("client_id", o_.who.client_id);
-            form.emplace_back("client_assertion_type", assertion_type);
-            form.emplace_back("client_assertion", *assertion);
-        } else {
-            // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-            basic = "Basic " + jose::base64_encode(net::percent_encode(o_.who.client_id) + ":" +
-                                                   net::percent_encode(o_.who.client_secret));
-        }
-        c.body = net::encode_form(form);
-        auto request = request_of(c, {});
-        if (!basic.empty()) request.fields.add("authorization", basic);
-        exchange(std::move(request), [self = shared_from_this()](result<net::http_response> r) {
-            if (r.has_error()) return self->token_settled(r.error());
-            if (r->status != 200) {
-                return self->token_settled(status_error(r->status, "the token endpoint"));
-            }
-            auto t = parse_token_response(r->body);
-            if (t.has_error()) return self->token_settled(t.error());
-            {
-                std::lock_guard lock(self->m_);
-                // A tenth earlier than it ends, so that none is sent that ends on the way.
-                const auto ms = std::chrono::milliseconds(t->lifetime).count();
-                self->token_ = t->value;
-                self->token_until_ = self->o_.now().mono + ms - ms / 10;
-            }
-            self->token_settled(t->value);
-        });
-    }
-
-    void token_settled(result<std::string> t) {
-        std::vector<token_done> waiters;
-        {
-            std::lock_guard lock(m_);
-            waiters.swap(token_waiters_);
-        }
-        for (auto& w : waiters)
-            w(t);
-    }
-
-    // RFC 7523 section 3.
-    result<std::string> make_assertion(const std::string& audience) const {
-        const auto now = o_.now().wall / 1000;
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::member(w, "iss", o_.who.client_id);
-        json::member(w, "sub", o_.who.client_id);
-        json::member(w, "aud", audience);
-        json::member(w, "jti", jose::random_id(16));
-        json::key(w, "iat");
-        w.Int64(now);
-        json::key(w, "exp");
-        w.Int64(now + assertion_seconds);
-        w.EndObject();
-        return jose::sign_compact(*o_.who.key, "JWT", json::text(b));
+    // The strongest that both sides have; what the metadata does not say is tried.
+    std::string_view status_method(const transmitter_metadata& m) const {
+        auto offered = [&](std::string_view name) {
+            return m.status_methods.empty() ||
+                   std::find(m.status_methods.begin(), m.status_methods.end(), name) !=
+                       m.status_methods.end();
+        };
+        if (o_.who.key && offered("private_key_jwt")) return "private_key_jwt";
+        if (o_.who.has_certificate() && offered("mtls_client_auth")) return "mtls_client_auth";
+        return "access_token";
     }
 
     void status_answered(result<net::http_response> r, status_expectation expected,
@@ -339,7 +253,8 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
             case 200:
                 break;
             case 401:
-                return done(error{errc::unauthenticated, "Mission Status refuses us"});
+                return done(
+                    error{errc::unauthenticated, "Mission Status refuses us: " + words_of(*r)});
             case 404: {
                 // Only its own not_found counts: a proxy's 404 says nothing about a mission.
                 auto body = json::parse(r->body);
@@ -347,45 +262,40 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
                     json::find_string(*body, "error") == std::string_view("not_found")) {
                     return done(errc::mission_not_found);
                 }
-                return done(status_error(404, "Mission Status"));
+                return done(unexpected(*r, "Mission Status"));
             }
             case 429:
                 return done(errc::rate_limited);
             case 503:
                 return done(errc::unavailable);
             default:
-                return done(status_error(r->status, "Mission Status"));
+                return done(unexpected(*r, "Mission Status"));
         }
         auto parsed = parse_status(r->body, expected);
         if (parsed.has_error()) return done(parsed.error());
         const auto set = keys();
-        if (!set || !set->has(parsed->kid)) {
-            if (!may_refetch) return done(errc::unknown_kid);
-            // The body is moved along: the parsed token's views die with this call.
-            return refetch_keys([self = shared_from_this(), r = std::move(r),
-                                 expected = std::move(expected),
-                                 done](const result<void>& fetched) mutable {
-                if (fetched.has_error()) return done(fetched.error());
-                self->status_answered(std::move(r), std::move(expected), false, std::move(done));
-            });
-        }
-        if (auto v = jose::verify(*parsed, *set, allowed_algs, true); v.has_error()) {
-            return done(v.error());
-        }
-        done(read_status(*parsed, expected, o_.now()));
+        const bool known = set && set->has(parsed->kid);
+        const auto verified = known ? jose::verify(*parsed, *set, allowed_algs, true)
+                                    : result<void>(errc::unknown_kid);
+        if (verified.has_value()) return done(read_status(*parsed, expected, o_.now()));
+        if (!may_refetch) return done(verified.error());
+        // A key that we have not seen yet, or another one under a known kid. The body is moved
+        // along: the parsed token's views die with this call.
+        refetch_keys([self = shared_from_this(), r = std::move(r), expected = std::move(expected),
+                      done, known, why = verified.error()](const result<void>& fetched) mutable {
+            if (fetched.has_error()) return done(known ? why : fetched.error());
+            self->status_answered(std::move(r), std::move(expected), false, std::move(done));
+        });
     }
 
     const std::shared_ptr<net::http_client> http_;
     const link_options o_;
+    const token_reach reach_;
+    const std::shared_ptr<key_store> keys_;
+    const std::shared_ptr<token_source> tokens_;
     mutable std::mutex m_;
     std::optional<transmitter_metadata> metadata_;
-    std::shared_ptr<const jose::key_set> keys_;
-    bool fetching_keys_ = false, keys_failed_ = false;
-    std::int64_t keys_asked_at_ = 0, keys_failed_since_ = 0;
-    std::vector<std::function<void(result<void>)>> keys_waiters_;
-    std::string token_, token_endpoint_;
-    std::int64_t token_until_ = 0;
-    std::vector<token_done> token_waiters_;
+    std::string last_token_;
 };
 
 // Completions keep the implementation alive; the owner's handle stops it.
@@ -396,13 +306,15 @@ class link_handle final : public link {
         p_->discover(std::move(done));
     }
     std::optional<transmitter_metadata> metadata() const override { return p_->metadata(); }
-    void send(call c, std::function<void(result<net::http_response>)> done) override {
-        p_->send(std::move(c), std::move(done));
+    void send(call c, http_done done) override { p_->send(std::move(c), std::move(done)); }
+    error unexpected_answer(const net::http_response& r, std::string_view what) const override {
+        return p_->unexpected_answer(r, what);
     }
     std::shared_ptr<const jose::key_set> keys() const override { return p_->keys(); }
     void refetch_keys(std::function<void(result<void>)> done) override {
         p_->refetch_keys(std::move(done));
     }
+    bool keys_aged() const override { return p_->keys_aged(); }
     bool keys_given_up() const override { return p_->keys_given_up(); }
     void ask_status(const mission_key& key, const std::string& audience,
                     std::function<void(result<status_word>)> done) override {

@@ -1,10 +1,11 @@
-// The way to the transmitter: HTTP with tokens, its keys, Mission Status.
+// The way to the transmitter: discovery, HTTP with tokens, its keys, Mission Status.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "jose/key.hpp"
@@ -13,13 +14,10 @@
 #include "receiver/cache/apply.hpp"
 #include "receiver/freshness/freshness.hpp"
 #include "receiver/subscribe/discovery.hpp"
+#include "receiver/subscribe/http_calls.hpp"
+#include "receiver/subscribe/token_source.hpp"
 
 namespace mission::receiver {
-
-struct credentials {
-    std::string client_id, client_secret, token;
-    std::optional<jose::private_key> key;
-};
 
 // THREAD: all methods from any thread; completions on network threads.
 class link {
@@ -31,18 +29,23 @@ class link {
     virtual std::optional<transmitter_metadata> metadata() const = 0;
 
     // One authenticated call; after a 401 once more with a new token. `url` has to lie on the
-    // issuer's origin. Any status but a second 401 is a success here.
+    // issuer's origin or a host of token_hosts. Any status but a second 401 is a success here.
     struct call {
         std::string method = "GET", url, body, content_type;
         std::chrono::milliseconds timeout{10'000};
+        std::string content_language{};  // none when empty
     };
-    virtual void send(call c, std::function<void(result<net::http_response>)> done) = 0;
+    virtual void send(call c, http_done done) = 0;
+    // http_status: "`what` answered 400: ...", with the peer's words, our token left out.
+    virtual error unexpected_answer(const net::http_response& r, std::string_view what) const = 0;
 
-    // The keys of the last fetch; nullptr before the first.
+    // The keys of the last fetch that brought any; nullptr before the first.
     virtual std::shared_ptr<const jose::key_set> keys() const = 0;
     // Fetches again, unless that was done within limits::jwks_refetch_min (then `done` is told
     // keys_unavailable at once). Askers at one time share one request.
     virtual void refetch_keys(std::function<void(result<void>)> done) = 0;
+    // Older than limits::jwks_fresh: worth fetching again, though they still serve.
+    virtual bool keys_aged() const = 0;
     // Keys could not be had for so long that waiting is over.
     virtual bool keys_given_up() const = 0;
 
@@ -56,8 +59,12 @@ class link {
 };
 
 struct link_options {
-    std::string issuer, metadata_url;
+    std::string issuer, metadata_url, metadata_json;
     credentials who;
+    std::vector<std::string> token_hosts;
+    std::string token_endpoint, token_scope;
+    std::shared_ptr<quirk_log> quirks;  // null: all off
+    ms::log_function log;
     std::function<instant()> now = coarse_now;
 };
 std::unique_ptr<link> make_link(std::shared_ptr<net::http_client> http, link_options o);

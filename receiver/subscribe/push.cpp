@@ -37,7 +37,7 @@ ms::push_response response_of(const set_outcome& o) {
             break;
     }
     return refusal(o.why == errc::too_large ? 413 : 400, set_error_code(o.why.code),
-                  set_error_description(o.why.code));
+                   set_error_description(o.why.code));
 }
 
 bool is_set(std::string_view content_type) {
@@ -56,12 +56,7 @@ class handler final : public net::http_handler {
 
     void handle(net::http_request request, net::responder respond) override {
         auto answer = [respond = std::move(respond)](ms::push_response r) {
-            net::http_response out;
-            out.status = r.status;
-            for (auto& [name, value] : r.headers)
-                out.fields.add(name, std::move(value));
-            out.body = std::move(r.body);
-            respond(std::move(out));
+            respond(http(std::move(r)));
         };
         if (request.path != path_) return answer(refusal(404, "not_found", "Nothing is here."));
         if (request.method != "POST") {
@@ -75,7 +70,22 @@ class handler final : public net::http_handler {
             std::move(answer));
     }
 
+    // What the server itself refuses looks no different: RFC 8935 section 2.3.
+    net::http_response refuse(const net::http_request&, int status, std::string_view err,
+                              std::string_view description) override {
+        return http(refusal(status, err, description));
+    }
+
   private:
+    static net::http_response http(ms::push_response r) {
+        net::http_response out;
+        out.status = r.status;
+        for (auto& [name, value] : r.headers)
+            out.fields.add(name, std::move(value));
+        out.body = std::move(r.body);
+        return out;
+    }
+
     const push_endpoint& endpoint_;
     const std::string path_;
 };
@@ -91,13 +101,24 @@ void push_endpoint::handle(ms::push_request request,
         return done(std::move(r));
     }
     if (!is_set(request.content_type)) {
-        return done(refusal(415, "invalid_request", "The body has to be application/secevent+jwt."));
+        return done(
+            refusal(415, "invalid_request", "The body has to be application/secevent+jwt."));
     }
     if (request.body.size() > limits::token_bytes) {
         return done(refusal(413, "invalid_request", "The SET is too large."));
     }
+    // So many wait for the disk or for keys: one more would only wait behind them.
+    if (in_flight_->fetch_add(1) >= limits::pushes_in_flight) {
+        in_flight_->fetch_sub(1);
+        auto r = refusal(429, "too_many_requests", "Too many SETs wait; send it again.");
+        r.headers.emplace_back("Retry-After", "1");
+        return done(std::move(r));
+    }
     sets_->accept(std::move(request.body), {},
-                  [done = std::move(done)](const set_outcome& o) { done(response_of(o)); });
+                  [done = std::move(done), count = in_flight_](const set_outcome& o) {
+                      count->fetch_sub(1);
+                      done(response_of(o));
+                  });
 }
 
 std::unique_ptr<net::http_handler> make_push_handler(const push_endpoint& endpoint,

@@ -1,6 +1,7 @@
 // The push endpoint of RFC 8935, listened on by the library or mounted by the host.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ class push_endpoint {
   private:
     const std::shared_ptr<intake> sets_;
     const std::string authorization_;
+    const std::shared_ptr<std::atomic<int>> in_flight_ = std::make_shared<std::atomic<int>>(0);
 };
 
 // Serves `path` with POST; everything else is 404 or 405.

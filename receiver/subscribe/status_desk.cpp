@@ -5,19 +5,15 @@
 #include <map>
 #include <mutex>
 
+#include "base/limits.hpp"
 #include "base/random.hpp"
 
 namespace mission::receiver {
 namespace {
 
-constexpr std::size_t in_flight_max = 16;
-constexpr std::size_t waiting_max = 20'000;
-constexpr std::size_t confirm_per_tick = 10;
-constexpr auto confirm_tick = std::chrono::milliseconds(50);  // 200 missions a second
 constexpr auto retry_first = std::chrono::milliseconds(100);
 constexpr auto retry_max = std::chrono::milliseconds(5000);
-constexpr std::int64_t not_found_kept_ms = 1000;
-constexpr std::size_t not_found_max = 10'000;
+constexpr auto not_found_kept_ms = std::chrono::milliseconds(limits::status_not_found_kept).count();
 
 struct job {
     bool in_flight = false;
@@ -36,7 +32,8 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         bool refused = false;
         {
             std::lock_guard lock(m_);
-            refused = stopped_ || (jobs_.count(key) == 0 && jobs_.size() >= waiting_max) ||
+            refused = stopped_ ||
+                      (jobs_.count(key) == 0 && jobs_.size() >= limits::status_waiting) ||
                       recently_not_found(key);
             if (!refused) {
                 auto& j = jobs_[key];
@@ -100,12 +97,12 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         {
             std::lock_guard lock(m_);
             if (stopped_) return;
-            while (!confirming_.empty() && now.size() < confirm_per_tick) {
+            while (!confirming_.empty() && now.size() < limits::status_confirm_per_tick) {
                 now.push_back(std::move(confirming_.front()));
                 confirming_.pop_front();
             }
             if (!confirming_.empty()) {
-                pace_ = rt_.after(confirm_tick, [weak = weak_from_this()] {
+                pace_ = rt_.after(limits::status_confirm_tick, [weak = weak_from_this()] {
                     if (auto self = weak.lock()) self->confirm_some();
                 });
             }
@@ -120,7 +117,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             std::string audience;
             {
                 std::lock_guard lock(m_);
-                if (stopped_ || in_flight_ >= in_flight_max) return;
+                if (stopped_ || in_flight_ >= limits::status_in_flight) return;
                 auto& from = urgent_.empty() ? background_ : urgent_;
                 if (from.empty()) return;
                 key = std::move(from.front());
@@ -147,7 +144,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         }
         if (r.has_error() && r.error() == errc::mission_not_found) {
             std::lock_guard lock(m_);
-            if (not_found_.size() >= not_found_max) not_found_.clear();
+            if (not_found_.size() >= limits::status_not_found) not_found_.clear();
             not_found_[key] = coarse_now().mono;
         }
         engine_.on_status(key, r, asked, [self = shared_from_this(), key] { self->settled(key); });

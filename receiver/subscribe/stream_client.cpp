@@ -2,44 +2,35 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <mutex>
+#include <utility>
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "events/mission_event.hpp"
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
-#include "receiver/verify/verify.hpp"
+#include "receiver/subscribe/backoff.hpp"
+#include "receiver/subscribe/poller.hpp"
 
 namespace mission::receiver {
-
-std::chrono::milliseconds reconnect_delay(unsigned failures, std::chrono::milliseconds cap,
-                                          random_source& random) {
-    auto d = std::chrono::milliseconds(50);
-    for (unsigned n = 1; n < failures && d < cap; ++n)
-        d *= 2;
-    d = std::min(d, cap);
-    return d - std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(d.count() / 2)));
-}
-
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto retry_cap = milliseconds(5000);
-// A refused connection costs nothing: looked at often for the first minute.
-constexpr auto refused_cap = milliseconds(400);
-constexpr unsigned refused_quick_tries = 150;
-constexpr auto poll_timeout = milliseconds(limits::poll_wait) + milliseconds(15'000);
 constexpr auto verify_again_after = milliseconds(10'000);
-constexpr std::size_t poll_batch = 100;
+// Of a push stream nobody would tell us that it is gone.
+constexpr auto push_status_interval = milliseconds(60'000);
 
-struct answers {
-    std::vector<std::string> acks;
-    std::vector<std::pair<std::string, errc>> errors;
-    std::size_t left = 0, retried = 0;
-    std::mutex m;
-};
+std::string digest_text(std::string_view text) {
+    const auto d = jose::sha256(text);
+    return jose::base64url_encode(jose::view(d).substr(0, 12));
+}
+
+std::string id_query(const std::string& stream_id) {
+    return "?stream_id=" + net::percent_encode(stream_id);
+}
 
 class client final : public stream_client, public std::enable_shared_from_this<client> {
   public:
@@ -51,22 +42,51 @@ class client final : public stream_client, public std::enable_shared_from_this<c
           o_(std::move(o)) {}
 
     void start() override {
+        poller::hooks h;
+        h.log = o_.log;
+        h.problem = [weak = weak_from_this()](const error& e) {
+            auto self = weak.lock();
+            if (!self || self->stopped_.load()) return;
+            // The address came with the stream, and no token goes there: looked at again.
+            if (e == errc::bad_configuration) return self->from_start(e);
+            self->problem(e.message());
+        };
+        h.fine = [weak = weak_from_this()] {
+            if (auto self = weak.lock()) self->fine();
+        };
+        h.gone = [weak = weak_from_this()] {
+            auto self = weak.lock();
+            if (self && !self->stopped_.load()) {
+                self->again({errc::stream_not_found, "the poll endpoint is gone"},
+                            [](client& c) { c.discover(); });
+            }
+        };
+        poller_ = make_poller(strand_, link_, sets_, std::move(h));
         post([](client& c) { c.discover(); });
     }
 
-    void stop() override { stopped_.store(true); }
+    void stop() override {
+        stopped_.store(true);
+        strand_->post([self = shared_from_this()] { self->quiet(); });
+    }
 
     void verified() override {
-        {
-            std::lock_guard lock(m_);
-            view_.verified = true;
-            view_.problem.clear();
-        }
         post([](client& c) {
+            // What is stopped is not up, whatever was on its way.
+            if (!c.enabled_) return;
+            {
+                std::lock_guard lock(c.m_);
+                c.view_.verified = true;
+                c.view_.problem.clear();
+            }
             c.verify_timer_.reset();
             if (c.o_.log) c.o_.log(ms::log_level::info, "the stream is verified", {});
             c.verify_regularly();
         });
+    }
+
+    void updated(const std::string& status, const std::string& reason) override {
+        post([status, reason](client& c) { c.take_status(status, reason); });
     }
 
     view look() const override {
@@ -78,6 +98,13 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     template <class F>
     void post(F&& f) {
         strand_->post([weak = weak_from_this(), f = std::forward<F>(f)]() mutable {
+            auto self = weak.lock();
+            if (self && !self->stopped_.load()) f(*self);
+        });
+    }
+    template <class F>
+    [[nodiscard]] std::unique_ptr<net::timer> later(milliseconds delay, F&& f) {
+        return strand_->after(delay, [weak = weak_from_this(), f = std::forward<F>(f)] {
             auto self = weak.lock();
             if (self && !self->stopped_.load()) f(*self);
         });
@@ -96,17 +123,37 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         log(ms::log_level::warning, "the stream is not up", {{"error", text}});
     }
 
+    void fine() {
+        {
+            std::lock_guard lock(m_);
+            if (view_.problem.empty() || !enabled_) return;
+            view_.problem.clear();
+        }
+        log(ms::log_level::info, "the transmitter answers again");
+    }
+
+    void quiet() {
+        timer_.reset();
+        verify_timer_.reset();
+        status_timer_.reset();
+        poller_->stop();
+    }
+
+    // Back to an earlier step, after a while. What belongs to the stream ends.
     template <class F>
-    void again(const error& e, F&& next) {
+    void again(const error& e, F&& next, milliseconds at_least = milliseconds(0)) {
         ++failures_;
         problem(e.message());
-        const bool quick = e == errc::connect_failed && failures_ < refused_quick_tries;
-        const auto wait =
-            reconnect_delay(failures_, quick ? refused_cap : retry_cap, system_random());
-        timer_ = strand_->after(wait, [weak = weak_from_this(), next] {
-            auto self = weak.lock();
-            if (self && !self->stopped_.load()) next(*self);
-        });
+        quiet();
+        timer_ = later(std::max(retry_after_failure(e, failures_, system_random()), at_least),
+                       std::forward<F>(next));
+    }
+    void from_start(const error& e, milliseconds at_least = milliseconds(0)) {
+        again(
+            e, [](client& c) { c.discover(); }, at_least);
+    }
+    void refused(const net::http_response& r, std::string_view what) {
+        from_start(link_.unexpected_answer(r, what), retry_after_of(r));
     }
 
     // --- discovery
@@ -119,18 +166,25 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     }
 
     void discovered(const result<transmitter_metadata>& m) {
-        if (m.has_error()) return again(m.error(), [](client& c) { c.discover(); });
+        if (m.has_error()) return from_start(m.error());
         const auto kept = engine_.setting("issuer");
         if (!kept.empty() && kept != m->issuer) {
-            return again({errc::bad_configuration, "the state belongs to the transmitter " + kept},
-                         [](client& c) { c.discover(); });
+            return from_start(
+                {errc::bad_configuration, "the state belongs to the transmitter " + kept});
+        }
+        const auto& methods = m->delivery_methods;
+        if (!methods.empty() &&
+            std::find(methods.begin(), methods.end(), o_.wanted.method) == methods.end()) {
+            return from_start({errc::bad_configuration,
+                               "the transmitter does not deliver by " + o_.wanted.method});
         }
         engine_.set_setting("issuer", m->issuer);
         engine_.set_issuers(m->issuer, o_.mission_issuers);
         engine_.set_max_stale(m->max_stale);
+        engine_.set_critical_members(m->critical_subject_members);
         meta_ = *m;
         failures_ = 0;
-        if (m->max_stale.count() <= 0) {
+        if (m->max_stale.count() <= 0 && !std::exchange(told_bound_, true)) {
             log(ms::log_level::warning,
                 "the transmitter names no mission_max_stale_seconds: missions are never fresh by "
                 "the stream");
@@ -139,7 +193,8 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     }
 
     // --- the stream
-    void call(link::call c, std::function<void(client&, const result<net::http_response>&)> next) {
+    using answer = const result<net::http_response>&;
+    void call(link::call c, std::function<void(client&, answer)> next) {
         link_.send(std::move(c), [weak = weak_from_this(), next](result<net::http_response> r) {
             auto self = weak.lock();
             if (!self) return;
@@ -147,56 +202,89 @@ class client final : public stream_client, public std::enable_shared_from_this<c
                            client& me) { next(me, *r); });
         });
     }
+    void post_json(const std::string& url, std::string body,
+                   std::function<void(client&, answer)> next) {
+        call({"POST", url, std::move(body), "application/json"}, std::move(next));
+    }
 
     void list_streams() {
-        call({"GET", meta_.configuration_endpoint, {}, {}},
-             [](client& c, const result<net::http_response>& r) { c.listed(r); });
+        auto url = meta_.configuration_endpoint;
+        if (!o_.stream_id.empty()) url += id_query(o_.stream_id);
+        call({"GET", url, {}, {}}, [](client& c, answer r) { c.listed(r); });
     }
 
-    static error unexpected(const net::http_response& r, const char* what) {
-        return {errc::http_status, std::string(what) + " answered " + std::to_string(r.status)};
+    wanted_stream wanted_now() const {
+        auto w = o_.wanted;
+        if (lifecycle_only_) w.events = {std::string(events::lifecycle_change_type)};
+        w.known_id = o_.stream_id.empty() ? engine_.setting("stream_id") : o_.stream_id;
+        w.header_changed = engine_.setting("push_header") != header_digest();
+        w.may_update = !updated_;
+        return w;
     }
 
-    void listed(const result<net::http_response>& r) {
-        auto restart = [](client& c) { c.discover(); };
-        if (r.has_error()) return again(r.error(), restart);
-        if (r->status != 200) return again(unexpected(*r, "the list of streams"), restart);
-        auto existing = parse_streams(r->body);
-        if (existing.has_error()) return again(existing.error(), restart);
-        auto wanted = o_.wanted;
-        if (lifecycle_only_) wanted.events = {std::string(events::lifecycle_change_type)};
-        wanted.known_id = engine_.setting("stream_id");
-        wanted.header_changed = engine_.setting("push_header") != header_digest();
+    void listed(answer r) {
+        if (r.has_error()) return from_start(r.error());
+        if (r->status == 404 && !o_.stream_id.empty()) {
+            return from_start({errc::stream_not_found,
+                               "the transmitter has no stream " + o_.stream_id + " (stream_id)"});
+        }
+        result<std::vector<stream_config>> existing = std::vector<stream_config>{};
+        // An empty 204 where JSON was due: there is none (wire.md section 5).
+        if (r->status == 200) existing = parse_streams(r->body);
+        if (r->status != 200 && r->status != 204) {
+            return refused(*r, "the list of streams");
+        }
+        if (existing.has_error()) return from_start(existing.error());
+        auto wanted = wanted_now();
+        if (!o_.stream_id.empty()) {
+            if (existing->size() != 1 || existing->front().stream_id != o_.stream_id) {
+                return from_start({errc::bad_response, "the answer is not the stream asked for"});
+            }
+            // The transmitter's choice, unless the host has one.
+            if (!o_.wanted.events_chosen) wanted.events = existing->front().events_requested;
+            wanted.description = existing->front().description;
+            wanted.replace = false;
+        }
         const auto step = plan_stream(*existing, wanted);
         switch (step.what) {
             case stream_step::kind::adopt:
                 return settled(step.stream);
             case stream_step::kind::create:
                 return create(wanted);
+            case stream_step::kind::update:
+                return update(step.stream.stream_id, wanted, step.why);
             case stream_step::kind::remove:
                 return remove(step.stream.stream_id);
             case stream_step::kind::refuse:
-                return again({errc::stream_conflict, step.why}, restart);
+                return from_start({errc::stream_conflict, step.why});
         }
     }
 
     std::string header_digest() const {
         if (o_.wanted.authorization_header.empty()) return {};
-        const auto d = jose::sha256(o_.wanted.authorization_header);
-        return jose::base64url_encode(jose::view(d).substr(0, 12));
+        return digest_text(o_.wanted.authorization_header);
     }
 
     void create(const wanted_stream& wanted) {
-        call({"POST", meta_.configuration_endpoint, create_body(wanted), "application/json"},
-             [wanted](client& c, const result<net::http_response>& r) { c.created(r, wanted); });
+        if (std::exchange(created_blindly_, false)) {
+            return from_start({errc::bad_response, "the stream was created, but is not listed"});
+        }
+        post_json(meta_.configuration_endpoint, create_body(wanted),
+                  [wanted](client& c, answer r) { c.created(r, wanted); });
     }
 
-    void created(const result<net::http_response>& r, const wanted_stream& wanted) {
-        auto restart = [](client& c) { c.discover(); };
-        if (r.has_error()) return again(r.error(), restart);
-        if (r->status != 201) return again(unexpected(*r, "the creation of the stream"), restart);
+    void created(answer r, const wanted_stream& wanted) {
+        if (r.has_error()) return from_start(r.error());
+        const bool taken = r->status == 201 || r->status == 204 ||
+                           (r->status == 200 && o_.quirks->use(quirk_log::kind::created_with_200));
+        if (!taken) return refused(*r, "the creation of the stream");
+        if (r->body.empty()) {
+            // It is there, and was not shown: looked at.
+            created_blindly_ = true;
+            return list_streams();
+        }
         auto s = parse_stream(r->body);
-        if (s.has_error()) return again(s.error(), restart);
+        if (s.has_error()) return from_start(s.error());
         if (should_try_lifecycle_change(*s, wanted)) {
             lifecycle_only_ = true;
             return remove(s->stream_id);
@@ -205,63 +293,235 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         settled(*s);
     }
 
+    // SSF 1.0 section 8.1.1.3. Whatever comes of it, the next look decides.
+    void update(const std::string& stream_id, const wanted_stream& wanted, const std::string& why) {
+        updated_ = true;
+        log(ms::log_level::info, "our stream is updated", {{"stream_id", stream_id}, {"why", why}});
+        call({"PATCH", meta_.configuration_endpoint, update_body(stream_id, wanted),
+              "application/json"},
+             [](client& c, answer r) {
+                 if (r.has_error()) {
+                     c.updated_ = false;
+                     return c.from_start(r.error());
+                 }
+                 if (r->status >= 200 && r->status < 300) {
+                     const auto now = parse_stream(r->body);
+                     if (now && !c.o_.quirks->same_issuer(now->iss, c.meta_.issuer)) {
+                         return c.from_start(
+                             {errc::wrong_issuer, "the updated stream names another issuer"});
+                     }
+                     c.engine_.set_setting("push_header", c.header_digest());
+                 } else {
+                     c.log(
+                         ms::log_level::warning, "the stream cannot be updated",
+                         {{"error",
+                           c.link_.unexpected_answer(*r, "the configuration endpoint").message()}});
+                 }
+                 c.list_streams();
+             });
+    }
+
     void remove(const std::string& stream_id) {
-        call({"DELETE",
-              meta_.configuration_endpoint + "?stream_id=" + net::percent_encode(stream_id),
-              {},
-              {}},
-             [](client& c, const result<net::http_response>& r) {
-                 if (r.has_error()) return c.again(r.error(), [](client& m) { m.discover(); });
-                 if (r->status != 204 && r->status != 404) {
-                     return c.again(unexpected(*r, "the deletion of the stream"),
-                                    [](client& m) { m.discover(); });
+        call({"DELETE", meta_.configuration_endpoint + id_query(stream_id), {}, {}},
+             [](client& c, answer r) {
+                 if (r.has_error()) return c.from_start(r.error());
+                 if (r->status != 204 && r->status != 200 && r->status != 404) {
+                     return c.refused(*r, "the deletion of the stream");
                  }
                  c.list_streams();
              });
     }
 
     void settled(const stream_config& s) {
-        auto restart = [](client& c) { c.discover(); };
         // wire.md section 5: iss and aud are compared, not taken over unseen.
-        if (s.iss != meta_.issuer) {
-            return again({errc::wrong_issuer, "the stream names another issuer"}, restart);
+        if (!o_.quirks->same_issuer(s.iss, meta_.issuer)) {
+            return from_start({errc::wrong_issuer, "the stream names another issuer"});
         }
-        const auto audience = !o_.audience.empty() ? o_.audience
-                              : s.aud.empty()      ? std::string()
-                                                   : s.aud.front();
-        if (audience.empty() || std::find(s.aud.begin(), s.aud.end(), audience) == s.aud.end()) {
-            return again({errc::wrong_audience, "the stream's aud is not ours"}, restart);
+        audience_ = !o_.audience.empty() ? o_.audience
+                    : s.aud.empty()      ? std::string()
+                                         : s.aud.front();
+        if (audience_.empty() || std::find(s.aud.begin(), s.aud.end(), audience_) == s.aud.end()) {
+            return from_start({errc::wrong_audience, "the stream's aud is not ours"});
         }
         if (o_.poll && s.endpoint_url.empty()) {
-            return again({errc::bad_response, "the poll stream has no endpoint_url"}, restart);
+            return from_start({errc::bad_response, "the poll stream has no endpoint_url"});
         }
-        const auto& subjects =
-            s.default_subjects.empty() ? meta_.default_subjects : s.default_subjects;
         stream_ = s;
+        updated_ = created_blindly_ = false;
         engine_.set_setting("push_header", header_digest());
-        engine_.on_stream({s.stream_id, s.events_delivered, subjects == "ALL"});
+        plan_subjects();
+        next_subject();
+    }
+
+    // --- subjects (SSF 1.0 section 8.1.3)
+
+    // Adding again changes nothing: what an earlier run added and is not wanted any more goes, all
+    // that is wanted is added.
+    void plan_subjects() {
+        subject_calls_ =
+            plan_subject_calls(stream_.stream_id, engine_.setting("subjects"), o_.subjects);
+    }
+
+    void next_subject() {
+        if (subject_calls_.empty()) return subjects_done();
+        const auto& [add, text] = subject_calls_.front();
+        const auto& url = add ? meta_.add_subject_endpoint : meta_.remove_subject_endpoint;
+        if (url.empty()) {
+            return from_start({errc::bad_configuration,
+                               "the transmitter has no endpoint for subjects (option subjects)"});
+        }
+        json::buffer b;
+        json::writer w(b);
+        w.StartObject();
+        json::member(w, "stream_id", stream_.stream_id);
+        json::key(w, "subject");
+        json::raw(w, text);
+        w.EndObject();
+        post_json(url, json::text(b), [](client& c, answer r) { c.subject_answered(r); });
+    }
+
+    void subject_answered(answer r) {
+        if (r.has_error()) return from_start(r.error());
+        if (r->status == 429) {
+            return again(
+                link_.unexpected_answer(*r, "the subject endpoint"),
+                [](client& c) { c.next_subject(); }, retry_after_of(*r));
+        }
+        if (r->status != 200 && r->status != 204) {
+            return refused(*r, "the subject endpoint");
+        }
+        subject_calls_.pop_front();
+        next_subject();
+    }
+
+    void subjects_done() {
+        std::string all;
+        for (const auto& text : o_.subjects)
+            all += '\n' + text;
+        if (all.empty() && engine_.setting("subjects").empty()) return ready();
+        engine_.set_setting("subjects", all.empty() ? "" : stream_.stream_id + all);
+        ready();
+    }
+
+    // --- it is there
+
+    void ready() {
+        const auto& s = stream_;
+        const auto& scope =
+            s.default_subjects.empty() ? meta_.default_subjects : s.default_subjects;
+        auto added = o_.subjects;
+        std::sort(added.begin(), added.end());
+        std::string all;
+        for (const auto& text : added)
+            all += text + '\n';
+        stream_identity identity;
+        identity.stream_id = s.stream_id;
+        identity.events_delivered = s.events_delivered;
+        identity.all_subjects = scope == "ALL";
+        if (!identity.all_subjects) identity.missions = missions_named(added);
+        if (!all.empty()) identity.subjects = digest_text(all);
+        engine_.on_stream(std::move(identity));
         proves_ = std::find(s.events_delivered.begin(), s.events_delivered.end(),
                             events::lifecycle_change_type) != s.events_delivered.end();
         engine_.set_verification_proves(proves_);
-        sets_->set_audience(audience);
+        sets_->set_audience(audience_);
         {
             std::lock_guard lock(m_);
             view_.stream_id = s.stream_id;
             view_.iss = s.iss;
-            view_.aud = audience;
+            view_.aud = audience_;
             view_.verified = false;
         }
-        if (!carries_all_missions(s.events_delivered) || subjects != "ALL") {
+        if (!carries_all_missions(s.events_delivered) || scope != "ALL") {
             log(ms::log_level::warning,
-                "the stream does not carry everything about all missions: freshness comes from "
-                "Status alone");
+                "the stream does not carry everything about all missions: for those that were not "
+                "added by their id freshness comes from Status alone");
         }
         failures_ = 0;
-        if (o_.on_audience) o_.on_audience(audience);
+        enabled_ = true;
+        if (o_.on_audience) o_.on_audience(audience_);
         if (o_.on_ready) o_.on_ready();
-        acks_ = std::make_shared<answers>();
-        if (o_.poll) poll();
+        if (o_.poll) poller_->start(s.endpoint_url);
         verify();
+        ask_status();
+    }
+
+    // --- its status (SSF 1.0 section 8.1.2)
+
+    // wire.md section 5: every third of inactivity_timeout. It is also how a push stream that was
+    // deleted is noticed.
+    void status_regularly() {
+        auto every = o_.poll ? milliseconds(0) : push_status_interval;
+        if (stream_.inactivity_timeout.count() > 0) {
+            const auto third = milliseconds(stream_.inactivity_timeout) / 3;
+            every = every.count() == 0 ? third : std::min(every, third);
+        }
+        if (every.count() == 0) return;
+        status_timer_ = later(every, [](client& c) { c.ask_status(); });
+    }
+
+    void ask_status() {
+        if (meta_.status_endpoint.empty()) return;
+        call({"GET", meta_.status_endpoint + id_query(stream_.stream_id), {}, {}},
+             [id = stream_.stream_id](client& c, answer r) {
+                 if (c.stream_.stream_id == id) c.status_read(r);
+             });
+    }
+
+    void status_read(answer r) {
+        if (r.has_value() && r->status == 404) {
+            return from_start({errc::stream_not_found, "the stream is gone"});
+        }
+        status_regularly();
+        if (r.has_error() || r->status != 200) {
+            // Nothing hangs on this one answer: the stream shows by itself whether it lives.
+            log(ms::log_level::warning, "the status of the stream cannot be read",
+                {{"error", r.has_error()
+                               ? r.error().message()
+                               : link_.unexpected_answer(*r, "the status endpoint").message()}});
+            return;
+        }
+        const auto doc = json::parse(r->body);
+        if (doc.has_error()) return;
+        const std::string status(json::find_string(*doc, "status").value_or("enabled"));
+        const std::string reason(json::find_string(*doc, "reason").value_or(""));
+        const bool is_enabled = status == "enabled";
+        if (!is_enabled && !std::exchange(tried_enabling_, true)) return enable(status, reason);
+        // What a lost stream-updated would have said.
+        if (is_enabled != enabled_) engine_.note_status(status, reason);
+    }
+
+    // It was stopped while we were away, for inactivity perhaps: asked for once in each run. The
+    // transmitter decides (SSF 1.0 section 8.1.2.2).
+    void enable(const std::string& status, const std::string& reason) {
+        log(ms::log_level::warning, "our stream is stopped: asking for it to be enabled",
+            {{"status", status}, {"reason", reason.substr(0, limits::peer_words_bytes)}});
+        json::buffer b;
+        json::writer w(b);
+        w.StartObject();
+        json::member(w, "stream_id", stream_.stream_id);
+        json::member(w, "status", "enabled");
+        w.EndObject();
+        post_json(meta_.status_endpoint, json::text(b), [status, reason](client& c, answer r) {
+            const bool done = r.has_value() && (r->status == 200 || r->status == 204);
+            if (!done) return c.engine_.note_status(status, reason);
+            c.verify();
+        });
+    }
+
+    void take_status(const std::string& status, const std::string& reason) {
+        const bool was = std::exchange(enabled_, status == "enabled");
+        if (enabled_) {
+            if (!was) fine();
+            return verify();
+        }
+        verify_timer_.reset();
+        {
+            std::lock_guard lock(m_);
+            view_.verified = false;
+        }
+        problem("the transmitter has " + status + " the stream" +
+                (reason.empty() ? "" : ": " + reason.substr(0, limits::peer_words_bytes)));
     }
 
     // --- verification
@@ -273,10 +533,13 @@ class client final : public stream_client, public std::enable_shared_from_this<c
             if (self && kept) self->post([state](client& c) { c.request_verification(state); });
         });
         // Not heard of it by then, however that came about: asked again.
-        verify_timer_ = strand_->after(verify_again_after, [weak = weak_from_this()] {
-            auto self = weak.lock();
-            if (self && !self->stopped_.load()) self->verify();
-        });
+        verify_after(verify_again_after);
+    }
+
+    void verify_after(milliseconds delay) {
+        // SSF 1.0 section 8.1.1: not more often than the stream allows.
+        const auto least = milliseconds(stream_.min_verification_interval);
+        verify_timer_ = later(std::max(delay, least), [](client& c) { c.verify(); });
     }
 
     void request_verification(const std::string& state) {
@@ -286,129 +549,20 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         json::member(w, "stream_id", stream_.stream_id);
         json::member(w, "state", state);
         w.EndObject();
-        call({"POST", meta_.verification_endpoint, json::text(b), "application/json"},
-             [](client& c, const result<net::http_response>& r) {
-                 if (r.has_error()) return c.problem(r.error().message());
-                 if (r->status != 204 && r->status != 200) {
-                     c.problem(unexpected(*r, "the verification endpoint").message());
-                 }
-             });
+        post_json(meta_.verification_endpoint, json::text(b), [](client& c, answer r) {
+            if (r.has_error()) return c.problem(r.error().message());
+            if (r->status == 204 || r->status == 200 || r->status == 202) return;
+            c.problem(c.link_.unexpected_answer(*r, "the verification endpoint").message());
+            if (r->status == 429) {
+                c.verify_after(std::max(verify_again_after, retry_after_of(*r)));
+            }
+        });
     }
 
     // Where a verification is the proof of liveness, it is asked for before the last one ends.
     void verify_regularly() {
         if (!proves_ || meta_.max_stale.count() <= 0) return;
-        verify_timer_ =
-            strand_->after(milliseconds(meta_.max_stale) / 3, [weak = weak_from_this()] {
-                auto self = weak.lock();
-                if (self && !self->stopped_.load()) self->verify();
-            });
-    }
-
-    // --- polling (RFC 8936 section 2)
-    void poll() {
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::key(w, "maxEvents");
-        w.Uint64(poll_batch);
-        json::key(w, "returnImmediately");
-        w.Bool(false);
-        if (!acks_->acks.empty()) {
-            json::key(w, "ack");
-            w.StartArray();
-            for (const auto& jti : acks_->acks)
-                json::string(w, jti);
-            w.EndArray();
-        }
-        if (!acks_->errors.empty()) {
-            json::key(w, "setErrs");
-            w.StartObject();
-            for (const auto& [jti, code] : acks_->errors) {
-                json::key(w, jti);
-                w.StartObject();
-                json::member(w, "err", set_error_code(code));
-                json::member(w, "description", set_error_description(code));
-                w.EndObject();
-            }
-            w.EndObject();
-        }
-        w.EndObject();
-        call({"POST", stream_.endpoint_url, json::text(b), "application/json", poll_timeout},
-             [](client& c, const result<net::http_response>& r) { c.polled(r); });
-    }
-
-    void polled(const result<net::http_response>& r) {
-        // What the lost request carried is sent again: acknowledging twice is harmless.
-        auto retry = [](client& c) { c.poll(); };
-        if (r.has_error()) {
-            if (r.error() == errc::timed_out) return poll();
-            return again(r.error(), retry);
-        }
-        if (r->status == 404) {
-            return again(unexpected(*r, "the poll endpoint"), [](client& c) { c.discover(); });
-        }
-        if (r->status != 200) return again(unexpected(*r, "the poll endpoint"), retry);
-        auto body = json::parse(r->body, limits::http_response_bytes);
-        const json::value* sets = body.has_value() ? json::find(*body, "sets") : nullptr;
-        if (sets == nullptr || !sets->IsObject()) {
-            return again({errc::bad_response, "the poll answer is no JSON with sets"}, retry);
-        }
-        failures_ = 0;
-        acks_ = std::make_shared<answers>();
-        if (sets->ObjectEmpty()) return poll();
-        take(*sets);
-    }
-
-    void take(const json::value& sets) {
-        auto all = acks_;
-        all->left = sets.MemberCount();
-        for (const auto& m : sets.GetObject()) {
-            const std::string jti(json::view(m.name));
-            auto settle = [weak = weak_from_this(), all, jti](set_outcome o) {
-                bool last = false;
-                {
-                    std::lock_guard lock(all->m);
-                    switch (o.fate) {
-                        case set_fate::acknowledge:
-                            all->acks.push_back(jti);
-                            break;
-                        case set_fate::reject:
-                            all->errors.emplace_back(jti, o.why.code);
-                            break;
-                        case set_fate::retry:
-                            ++all->retried;
-                            break;
-                    }
-                    last = --all->left == 0;
-                }
-                auto self = weak.lock();
-                if (!self) return;
-                if (o.fate != set_fate::acknowledge) self->report(jti, o);
-                if (last) self->post([](client& c) { c.next_poll(); });
-            };
-            if (!m.value.IsString()) {
-                settle({set_fate::reject, errc::malformed_token});
-                continue;
-            }
-            sets_->accept(std::string(json::view(m.value)), jti, settle);
-        }
-    }
-
-    void report(const std::string& jti, const set_outcome& o) {
-        log(ms::log_level::warning,
-            o.fate == set_fate::reject ? "a SET is rejected" : "a SET has to come again",
-            {{"jti", jti.substr(0, 64)}, {"error", o.why.message()}});
-    }
-
-    // The acknowledgements go at once, on the next long poll.
-    void next_poll() {
-        if (acks_->retried == 0 || !acks_->acks.empty()) return poll();
-        // Nothing could be settled: the same SETs would come back as fast as we ask.
-        timer_ = strand_->after(milliseconds(200), [weak = weak_from_this()] {
-            auto self = weak.lock();
-            if (self && !self->stopped_.load()) self->poll();
-        });
+        verify_after(milliseconds(meta_.max_stale) / 3);
     }
 
     const std::shared_ptr<net::strand> strand_;
@@ -416,15 +570,18 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     engine& engine_;
     const std::shared_ptr<intake> sets_;
     const options o_;
+    std::shared_ptr<poller> poller_;
     std::atomic<bool> stopped_{false};
 
     // On the strand alone:
     transmitter_metadata meta_;
     stream_config stream_;
-    bool lifecycle_only_ = false, proves_ = false;
+    std::string audience_;
+    bool lifecycle_only_ = false, proves_ = false, updated_ = false, created_blindly_ = false;
+    bool told_bound_ = false, enabled_ = true, tried_enabling_ = false;
     unsigned failures_ = 0;
-    std::shared_ptr<answers> acks_ = std::make_shared<answers>();
-    std::unique_ptr<net::timer> timer_, verify_timer_;
+    std::deque<subject_call> subject_calls_;
+    std::unique_ptr<net::timer> timer_, verify_timer_, status_timer_;
 
     mutable std::mutex m_;
     view view_;

@@ -1,15 +1,16 @@
-// Keeps our stream: discovery, creation or adoption, verification, and the poll loop. One state
+// Keeps our stream: discovery, creation or adoption, subjects, verification, its status. One state
 // machine on one strand; whatever fails is tried again with back-off and jitter.
 //
-//   discover -> settle the stream -> (poll loop | push endpoint) -> verify
-//        ^            ^                    |
-//        |            +---- 404: gone -----+
+//   discover -> settle the stream -> subjects -> (poll loop | push endpoint) -> verify
+//        ^            ^                                  |
+//        |            +------------ 404: gone -----------+
 //        +---- metadata lost or wrong
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/runtime.hpp"
 #include "receiver/engine/engine.hpp"
@@ -26,6 +27,9 @@ class stream_client {
         bool poll = true;
         std::string audience;                      // empty: the stream's
         std::vector<std::string> mission_issuers;  // empty: the transmitter's
+        std::vector<std::string> subjects;         // JSON texts
+        std::string stream_id;                     // this one, made by the transmitter
+        std::shared_ptr<quirk_log> quirks;
         ms::log_function log;
         std::function<void(const std::string&)> on_audience;
         std::function<void()> on_ready;  // the stream is there; Status can be asked
@@ -38,15 +42,13 @@ class stream_client {
     virtual void start() = 0;
     virtual void stop() = 0;      // nothing new is begun; THREAD: any
     virtual void verified() = 0;  // our verification came back; THREAD: any
+    // The transmitter said that our stream is "enabled", "paused" or "disabled"; THREAD: any.
+    virtual void updated(const std::string& status, const std::string& reason) = 0;
     virtual view look() const = 0;
 };
 
 std::shared_ptr<stream_client> make_stream_client(net::runtime& rt, link& l, engine& e,
                                                   std::shared_ptr<intake> sets,
                                                   stream_client::options o);
-
-// 50 ms, growing to `cap`, with jitter: a transmitter that restarts is found again at once.
-std::chrono::milliseconds reconnect_delay(unsigned failures, std::chrono::milliseconds cap,
-                                          random_source& random);
 
 }  // namespace mission::receiver

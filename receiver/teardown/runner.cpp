@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "base/crash_point.hpp"
+#include "base/limits.hpp"
 #include "receiver/freshness/freshness.hpp"
 #include "receiver/teardown/plan.hpp"
 
@@ -16,7 +17,6 @@ namespace mission::receiver {
 namespace {
 
 using steady = std::chrono::steady_clock;
-constexpr std::size_t finished_kept = 1000;  // in memory, for tasks(); the rows keep more
 constexpr unsigned freshness_tries = 5;  // stale and fresh are not durable: given up after these
 constexpr auto may_run_recheck = std::chrono::milliseconds(500);
 
@@ -127,7 +127,7 @@ class runner final : public task_runner {
                     continue;
                 }
                 finished_.push_back(std::move(t));
-                if (finished_.size() > finished_kept) finished_.pop_front();
+                if (finished_.size() > limits::finished_tasks_memory) finished_.pop_front();
             }
         }
         release(plan(std::move(open)));
@@ -214,7 +214,7 @@ class runner final : public task_runner {
         }
         if (it->second.task.durable) {
             finished_.push_back(std::move(it->second.task));
-            if (finished_.size() > finished_kept) finished_.pop_front();
+            if (finished_.size() > limits::finished_tasks_memory) finished_.pop_front();
         }
         items_.erase(it);
     }

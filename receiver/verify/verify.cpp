@@ -6,12 +6,14 @@
 
 namespace mission::receiver {
 
-result<jose::compact> parse_set(std::string_view token) {
+result<jose::compact> parse_set(std::string_view token, bool typ_may_miss) {
     if (token.size() > limits::token_bytes) return errc::too_large;
     auto parsed = jose::parse_compact(token);
     if (parsed.has_error()) return parsed.error();
     // SSF 1.0 "Explicit Typing of SETs"; RFC 8725 section 3.11: exactly this type.
-    if (parsed->typ != events::set_typ) return error{errc::wrong_typ, "typ is not secevent+jwt"};
+    const bool missing = parsed->typ.empty() && typ_may_miss;
+    if (parsed->typ != events::set_typ && !missing)
+        return error{errc::wrong_typ, "typ is not secevent+jwt"};
     const auto alg = jose::parse_alg(parsed->alg);
     if (!alg || std::find(std::begin(allowed_algs), std::end(allowed_algs), *alg) ==
                     std::end(allowed_algs)) {
@@ -24,18 +26,25 @@ result<void> verify_set(const jose::compact& token, const jose::key_set& keys) {
     return jose::verify(token, keys, allowed_algs, true);
 }
 
+result<void> check_set(const events::received_set& set, std::string_view issuer,
+                       std::string_view audience, instant now, const issuer_equal& same_issuer) {
+    const bool own = same_issuer ? same_issuer(set.iss, issuer) : set.iss == issuer;
+    if (!own) return error{errc::wrong_issuer, "iss is not the stream's issuer"};
+    if (std::find(set.aud.begin(), set.aud.end(), audience) == set.aud.end()) {
+        return error{errc::wrong_audience, "aud does not name this receiver"};
+    }
+    const auto ahead = std::chrono::seconds(limits::iat_ahead_max).count();
+    if (set.iat > now.wall / 1000 + ahead) {
+        return error{errc::issued_in_future, "iat lies in the future"};
+    }
+    return {};
+}
+
 result<events::received_set> read_set(const jose::compact& token, std::string_view issuer,
                                       std::string_view audience, instant now) {
     auto set = events::decode(token.payload);
     if (set.has_error()) return set.error();
-    if (set->iss != issuer) return error{errc::wrong_issuer, "iss is not the stream's issuer"};
-    if (std::find(set->aud.begin(), set->aud.end(), audience) == set->aud.end()) {
-        return error{errc::wrong_audience, "aud does not name this receiver"};
-    }
-    const auto ahead = std::chrono::seconds(limits::iat_ahead_max).count();
-    if (set->iat > now.wall / 1000 + ahead) {
-        return error{errc::issued_in_future, "iat lies in the future"};
-    }
+    if (auto r = check_set(*set, issuer, audience, now); r.has_error()) return r.error();
     return set;
 }
 

@@ -5,6 +5,7 @@
 //   read_set    iss; aud; iat          (known jti: the engine, which remembers them)
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,10 +22,16 @@ inline constexpr jose::alg allowed_algs[] = {jose::alg::es256, jose::alg::rs256,
                                              jose::alg::eddsa};
 
 // The result's views point into `token`.
-result<jose::compact> parse_set(std::string_view token);
+// `typ_may_miss`: a quirk; a `typ` that is there has to be the right one all the same.
+result<jose::compact> parse_set(std::string_view token, bool typ_may_miss = false);
 // unknown_kid: the keys may have to be fetched again. bad_signature.
 result<void> verify_set(const jose::compact& token, const jose::key_set& keys);
-// wrong_issuer, wrong_audience, issued_in_future, bad_claims.
+// wrong_issuer, wrong_audience, issued_in_future, bad_claims. `same_issuer`: null compares exactly.
+using issuer_equal = std::function<bool(std::string_view, std::string_view)>;
+result<void> check_set(const events::received_set& set, std::string_view issuer,
+                       std::string_view audience, instant now,
+                       const issuer_equal& same_issuer = nullptr);
+// events::decode and check_set.
 result<events::received_set> read_set(const jose::compact& token, std::string_view issuer,
                                       std::string_view audience, instant now);
 

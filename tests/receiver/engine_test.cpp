@@ -307,6 +307,10 @@ class recovered_link final : public link {
         done({});
     }
     bool keys_given_up() const override { return given_up; }
+    bool keys_aged() const override { return false; }
+    error unexpected_answer(const net::http_response&, std::string_view) const override {
+        return errc::http_status;
+    }
     void ask_status(const mission_key&, const std::string&,
                     std::function<void(result<status_word>)>) override {}
     void stop() override {}

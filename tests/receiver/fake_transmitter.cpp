@@ -30,7 +30,7 @@ std::int64_t now_s() {
 
 }  // namespace
 
-fake_transmitter::fake_transmitter() {
+fake_transmitter::fake_transmitter(bool asks_certificates) : asks_certificates_(asks_certificates) {
     certificate = *net::make_dev_certificate({}, std::chrono::days(2));
     key = *jose::private_key::generate(jose::alg::es256);
     start();
@@ -46,6 +46,7 @@ void fake_transmitter::start() {
     o.port = port_;
     o.certificate_pem = certificate.certificate_pem;
     o.private_key_pem = certificate.private_key_pem;
+    o.accept_any_client_certificate = asks_certificates_;
     // A port that was just closed may need a moment.
     eventually([&] {
         auto s = net::make_http_server(*rt_, o, *this);
@@ -61,6 +62,7 @@ void fake_transmitter::stop() {
     {
         std::lock_guard lock(m_);
         waiting_.clear();
+        held_.clear();
     }
     std::promise<void> closed;
     server_->stop(std::chrono::milliseconds(0), [&] { closed.set_value(); });
@@ -76,7 +78,7 @@ mission_signals::options fake_transmitter::options(const temp_dir& dir) const {
     mission_signals::options o;
     o.issuer = issuer;
     o.ca_file = dir / "ca.pem";
-    o.client_id = "rs";
+    o.client_id = client_id;
     o.private_key_file = dir / "key.pem";
     o.state_path = dir / "state.db";
     return o;
@@ -194,10 +196,99 @@ std::string fake_transmitter::stream_id() const {
 
 bool fake_transmitter::authorised(const net::http_request& r) const {
     std::lock_guard lock(m_);
-    return !token_.empty() && r.fields.get("authorization") == "Bearer " + token_;
+    return std::any_of(tokens_.begin(), tokens_.end(), [&](const std::string& t) {
+        return r.fields.get("authorization") == "Bearer " + t;
+    });
+}
+
+void fake_transmitter::answer_with(script s) {
+    std::lock_guard lock(script_m_);
+    script_ = std::move(s);
+}
+
+void fake_transmitter::hold(const std::string& path) {
+    std::lock_guard lock(m_);
+    held_path_ = path;
+}
+
+void fake_transmitter::release_held() {
+    decltype(held_) held;
+    {
+        std::lock_guard lock(m_);
+        held_path_.clear();
+        held.swap(held_);
+    }
+    for (auto& [request, respond] : held)
+        handle(std::move(request), std::move(respond));
+}
+
+void fake_transmitter::forget_stream() {
+    std::lock_guard lock(m_);
+    stream_json_.clear();
+}
+
+std::vector<net::http_request> fake_transmitter::requests(const std::string& path) const {
+    std::lock_guard lock(m_);
+    std::vector<net::http_request> out;
+    for (const auto& r : requests_) {
+        if (r.path == path) out.push_back(r);
+    }
+    return out;
+}
+
+void fake_transmitter::expire_tokens() {
+    std::lock_guard lock(m_);
+    tokens_.clear();
+}
+
+std::string fake_transmitter::stream_updated(const std::string& status,
+                                             const std::string& subject) {
+    const auto jti = jose::random_id(12);
+    return send_raw(jti,
+                    sign_event(jti, std::string(events::stream_updated_type),
+                               events::to_json(events::stream_updated{status, "because"}),
+                               events::stream_subject(subject.empty() ? stream_id() : subject)));
+}
+
+std::string fake_transmitter::caep(const std::string& session, const std::string& jti,
+                                   const std::string& type) {
+    const auto id = jti.empty() ? jose::random_id(12) : jti;
+    return send_raw(
+        id, sign_event(id, type.empty() ? std::string(events::caep_base) + "session-revoked" : type,
+                       R"({"event_timestamp":1700000000})", events::subject::opaque(session)));
+}
+
+void fake_transmitter::set_stream_status(const std::string& status) {
+    std::lock_guard lock(m_);
+    status_text_ = status;
+}
+
+std::string fake_transmitter::stream_status() const {
+    std::lock_guard lock(m_);
+    return status_text_;
 }
 
 void fake_transmitter::handle(net::http_request request, net::responder respond) {
+    // An issuer with a path has its endpoints under it.
+    if (const auto path = issuer.find('/', 8); path != std::string::npos) {
+        const auto prefix = issuer.substr(path) + '/';
+        if (request.path.starts_with(prefix) && request.path != metadata_path) {
+            request.path.erase(0, prefix.size() - 1);
+        }
+    }
+    {
+        std::lock_guard lock(m_);
+        requests_.push_back(request);
+        if (!held_path_.empty() && request.path == held_path_) {
+            held_.emplace_back(std::move(request), std::move(respond));
+            return;
+        }
+    }
+    {
+        std::lock_guard lock(script_m_);
+        auto scripted = script_ ? script_(request) : std::nullopt;
+        if (scripted) return respond(std::move(*scripted));
+    }
     if (request.path.starts_with("/ssf/") && !authorised(request)) {
         return respond(json_response(401, R"({"error":"invalid_token"})"));
     }
@@ -256,17 +347,23 @@ net::http_response fake_transmitter::answer(const net::http_request& r, bool&) {
         ++redirected;
         return json_response(200, R"({"sets":{}})");
     }
-    if (r.path == "/.well-known/ssf-configuration") {
+    if (r.path == metadata_path) {
         return json_response(
             200,
-            R"({"spec_version":"1_0","issuer":")" + issuer + R"(","jwks_uri":")" + issuer +
-                R"(/jwks.json","configuration_endpoint":")" + issuer +
+            R"({"spec_version":"1_0","issuer":")" +
+                (metadata_issuer.empty() ? issuer : metadata_issuer) + R"(","jwks_uri":")" +
+                issuer + R"(/jwks.json","configuration_endpoint":")" + issuer +
                 R"(/ssf/streams","verification_endpoint":")" + issuer +
-                R"(/ssf/verify","default_subjects":"ALL","mission_status_endpoint":")" + issuer +
+                R"(/ssf/verify","status_endpoint":")" + issuer +
+                R"(/ssf/status","add_subject_endpoint":")" + issuer +
+                R"(/ssf/subjects/add","remove_subject_endpoint":")" + issuer +
+                R"(/ssf/subjects/remove","default_subjects":")" + default_subjects +
+                R"(","mission_status_endpoint":")" + issuer +
                 R"(/mission/status","mission_status_signing_alg_values_supported":["ES256"],)" +
-                R"("mission_max_stale_seconds":)" + std::to_string(max_stale.count()) + "}");
+                R"("mission_max_stale_seconds":)" + std::to_string(max_stale.count()) +
+                metadata_extra + "}");
     }
-    if (r.path == "/.well-known/oauth-authorization-server") {
+    if (r.path.starts_with("/.well-known/oauth-authorization-server")) {
         return json_response(200, R"({"issuer":")" + issuer + R"(","token_endpoint":")" + issuer +
                                       R"(/oauth/token"})");
     }
@@ -279,6 +376,9 @@ net::http_response fake_transmitter::answer(const net::http_request& r, bool&) {
     if (r.path == "/oauth/token") return token(r);
     if (r.path == "/ssf/streams") return streams(r);
     if (r.path == "/ssf/verify") return verify(r);
+    if (r.path == "/ssf/status") return stream_state(r);
+    if (r.path == "/ssf/subjects/add") return {200, {}, {}};
+    if (r.path == "/ssf/subjects/remove") return {204, {}, {}};
     if (r.path == "/mission/status") return status(r);
     return json_response(404, R"({"error":"not_found"})");
 }
@@ -290,9 +390,23 @@ net::http_response fake_transmitter::token(const net::http_request& r) {
         return json_response(400, R"({"error":"invalid_client"})");
     }
     std::lock_guard lock(m_);
-    token_ = jose::random_id(12);
+    std::string type = "Bearer";
+    if (const auto proof = jose::parse_compact(r.fields.get("dpop")); proof.has_value()) {
+        type = "DPoP";
+        dpop_thumbprint_ = jose::public_key::from_jwk(*json::parse(proof->jwk))->thumbprint();
+    }
+    tokens_.push_back(jose::random_id(12));
+    return json_response(200, R"({"access_token":")" + tokens_.back() + R"(","token_type":")" +
+                                  type + R"(","expires_in":)" +
+                                  std::to_string(token_seconds.load()) + "}");
+}
+
+net::http_response fake_transmitter::stream_state(const net::http_request& r) {
+    std::lock_guard lock(m_);
+    if (stream_json_.empty()) return json_response(404, R"({"error":"not_found"})");
+    if (r.method == "POST") status_text_ = member(r.body, "status");
     return json_response(
-        200, R"({"access_token":")" + token_ + R"(","token_type":"Bearer","expires_in":3600})");
+        200, R"({"stream_id":")" + stream_id_ + R"(","status":")" + status_text_ + R"("})");
 }
 
 net::http_response fake_transmitter::streams(const net::http_request& r) {
@@ -307,19 +421,32 @@ net::http_response fake_transmitter::streams(const net::http_request& r) {
         gone.status = 204;
         return gone;
     }
+    if (r.method == "PATCH") {
+        if (!patch_supported) return json_response(405, R"({"error":"no"})");
+        return stream_json(r.body);
+    }
     ++streams_created;
     stream_id_ = "s" + std::to_string(streams_created.load());
-    auto doc = json::parse(r.body);
+    stream_json(r.body);
+    return json_response(201, stream_json_);
+}
+
+net::http_response fake_transmitter::stream_json(const std::string& body) {
+    auto doc = json::parse(body);
     const auto events = json::write(*json::find(*doc, "events_requested"));
     const auto& delivery = *json::find(*doc, "delivery");
     auto endpoint = std::string(json::find_string(delivery, "endpoint_url").value_or(""));
-    if (endpoint.empty()) endpoint = issuer + "/ssf/poll/" + stream_id_;
+    if (endpoint.empty()) {
+        endpoint = (poll_host.empty() ? issuer : poll_host) + "/ssf/poll/" + stream_id_;
+    }
     stream_json_ = R"({"stream_id":")" + stream_id_ + R"(","iss":")" + issuer + R"(","aud":")" +
                    audience + R"(","events_supported":)" + events + R"(,"events_requested":)" +
                    events + R"(,"events_delivered":)" + events + R"(,"delivery":{"method":")" +
                    std::string(*json::find_string(delivery, "method")) + R"(","endpoint_url":")" +
-                   endpoint + R"("}})";
-    return json_response(201, stream_json_);
+                   endpoint + R"("},"description":")" +
+                   std::string(json::find_string(*doc, "description").value_or("")) + '"' +
+                   stream_extra + "}";
+    return json_response(200, stream_json_);
 }
 
 net::http_response fake_transmitter::verify(const net::http_request& r) {
@@ -339,11 +466,20 @@ net::http_response fake_transmitter::status(const net::http_request& r) {
     auto form = net::parse_form(r.body);
     if (form.has_error()) return json_response(400, "{}");
     std::map<std::string, std::string> f(form->begin(), form->end());
-    // private_key_jwt, with the endpoint as audience.
+    // private_key_jwt, with the endpoint as audience; or a token and the proof of its key.
     auto assertion = jose::parse_compact(f["client_assertion"]);
-    if (assertion.has_error() || member(assertion->payload, "aud") != issuer + "/mission/status") {
-        return json_response(401, R"({"error":"unauthorized"})");
+    bool known =
+        assertion.has_value() && member(assertion->payload, "aud") == issuer + "/mission/status";
+    if (const auto proof = jose::parse_compact(r.fields.get("dpop")); proof.has_value()) {
+        std::lock_guard lock(m_);
+        const auto jwk = jose::public_key::from_jwk(*json::parse(proof->jwk));
+        known = jwk.has_value() && jwk->thumbprint() == dpop_thumbprint_ &&
+                jwk->verify(jose::alg::es256, proof->signing_input, proof->signature) &&
+                member(proof->payload, "htu") == issuer + "/mission/status" &&
+                member(proof->payload, "htm") == "POST" && !tokens_.empty() &&
+                r.fields.get("authorization") == "DPoP " + tokens_.back();
     }
+    if (!known) return json_response(401, R"({"error":"unauthorized"})");
     fake_mission m;
     {
         std::lock_guard lock(m_);
@@ -353,10 +489,10 @@ net::http_response fake_transmitter::status(const net::http_request& r) {
     }
     const auto iat = now_s();
     const auto payload =
-        R"({"iss":")" + issuer + R"(","aud":")" + f["audience"] + R"(","sub":"rs","nonce":")" +
-        f["nonce"] + R"(","iat":)" + std::to_string(iat) + R"(,"exp":)" + std::to_string(iat + 60) +
-        R"(,"mission":{"id":")" + f["mission_id"] + R"(","issuer":")" + issuer +
-        R"(","authority_hash":"sha-256:x","state":")" + m.state + R"(","version":)" +
+        R"({"iss":")" + issuer + R"(","aud":")" + f["audience"] + R"(","sub":")" + client_id +
+        R"(","nonce":")" + f["nonce"] + R"(","iat":)" + std::to_string(iat) + R"(,"exp":)" +
+        std::to_string(iat + 60) + R"(,"mission":{"id":")" + f["mission_id"] + R"(","issuer":")" +
+        issuer + R"(","authority_hash":"sha-256:x","state":")" + m.state + R"(","version":)" +
         std::to_string(m.version) + R"(,"log_epoch":")" + m.log_epoch + R"(","fresh_until":")" +
         to_rfc3339(from_numeric_date(iat + max_stale.count())) + R"("},"authorization_details":)" +
         m.authorization_details + "}";

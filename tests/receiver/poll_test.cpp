@@ -305,11 +305,21 @@ TEST_CASE("another configuration of our stream is refused with a clear word, or 
         return b.rx->last_setup_problem().find("another configuration") != std::string::npos;
     }));
     b.rx.reset();
-    o.replace_stream = true;
-    b.rx = make_receiver(o);
-    b.rx->start();
-    CHECK(eventually([&] { return b.tx.streams_created == 2; }));
-    CHECK(b.tx.streams_deleted == 1);
+    SUBCASE("replaced where the host says so") {
+        o.replace_stream = true;
+        b.rx = make_receiver(o);
+        b.rx->start();
+        CHECK(eventually([&] { return b.tx.streams_created == 2; }));
+        CHECK(b.tx.streams_deleted == 1);
+    }
+    SUBCASE("updated where the transmitter can") {
+        b.tx.patch_supported = true;
+        b.rx = make_receiver(o);
+        b.rx->start();
+        CHECK(eventually([&] { return !b.rx->current_status().aud.empty(); }));
+        CHECK(b.tx.streams_created == 1);
+        CHECK(b.tx.streams_deleted == 0);
+    }
 }
 
 TEST_CASE("options that can never work are refused by name") {

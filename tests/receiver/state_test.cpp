@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <fstream>
 #include <future>
 
+#include "base/limits.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
@@ -74,7 +76,10 @@ TEST_CASE("everything that was answered is there after a restart") {
         w.holds = {{full_record().key, "n", "d"}, {full_record().key, "gone", ""}};
         w.tasks = {t};
         w.settings = {{"epoch", "3"}};
-        w.jtis = {{"i", "j1"}, {"i", "j2"}};
+        const auto now = system_clock().now();
+        w.jtis = {{"i", "old", now - limits::seen_jti_kept - std::chrono::hours(1)},
+                  {"i", "j1", now},
+                  {"i", "j2", now}};
         CHECK(write(**s, w));
         state_write second;
         second.released = {{full_record().key, "gone"}};
@@ -94,7 +99,90 @@ TEST_CASE("everything that was answered is there after a restart") {
     CHECK(rows->tasks[0].attempts == 2);
     CHECK(rows->tasks[0].why == ms::effect::revoked);
     CHECK(rows->settings == decltype(rows->settings){{"epoch", "3"}});
-    CHECK(rows->jtis == decltype(rows->jtis){{"i", "j1"}, {"i", "j2"}});
+    // Oldest first; what no transmitter holds any more is forgotten.
+    REQUIRE(rows->jtis.size() == 2);
+    CHECK(rows->jtis[0].jti == "j1");
+    CHECK(rows->jtis[1].jti == "j2");
+}
+
+TEST_CASE("an event is kept with its tries, in order, until it is settled") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    auto event = [](const char* jti, const char* type) {
+        event_record e;
+        e.iss = "i";
+        e.jti = jti;
+        e.type = type;
+        e.subject = R"({"format":"opaque","id":"x"})";
+        e.event = "{}";
+        e.issued_at = 1700000000;
+        e.received = from_milliseconds(5);
+        return e;
+    };
+    {
+        auto s = open_state(path, nullptr);
+        REQUIRE((*s)->load().has_value());
+        state_write w;
+        w.events = {event("a", "t"), event("b", "t"), event("c", "t"), event("c", "u")};
+        CHECK(write(**s, w));
+        state_write later;
+        later.events = {event("a", "t")};
+        later.events[0].attempts = 3;
+        later.events[0].last = ms::outcome_kind::failed;
+        later.events[0].evidence = "no";
+        later.settled_events = {event("b", "t"), event("c", "u")};
+        CHECK(write(**s, later));
+    }
+    auto s = open_state(path, nullptr);
+    const auto rows = (*s)->load();
+    REQUIRE(rows.has_value());
+    REQUIRE(rows->events.size() == 2);
+    CHECK(rows->events[0].jti == "a");  // tried again, and still the first
+    CHECK(rows->events[0].attempts == 3);
+    CHECK(rows->events[0].last == ms::outcome_kind::failed);
+    CHECK(rows->events[0].evidence == "no");
+    CHECK(rows->events[0].subject == event("a", "t").subject);
+    CHECK(rows->events[0].issued_at == 1700000000);
+    CHECK(rows->events[1].jti == "c");
+    CHECK(rows->events[1].type == "t");
+}
+
+TEST_CASE("a state of the first version is brought up, and its known jtis stay known") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    {
+        auto s = open_state(path, nullptr);
+        REQUIRE(s.has_value());
+    }
+    execute(path, "DROP TABLE events");
+    execute(path, "ALTER TABLE jtis DROP COLUMN at");
+    execute(path, "INSERT INTO jtis(iss, jti) VALUES('i', 'j')");
+    execute(path, "PRAGMA user_version=1");
+    auto s = open_state(path, nullptr);
+    REQUIRE(s.has_value());
+    const auto rows = (*s)->load();
+    REQUIRE(rows.has_value());
+    REQUIRE(rows->jtis.size() == 1);
+    CHECK(rows->jtis[0].jti == "j");
+    CHECK(rows->events.empty());
+}
+
+TEST_CASE("the state is nobody else's to read, and the process keeps its umask") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    const auto before = ::umask(0022);
+    auto s = open_state(path, nullptr);
+    REQUIRE(s.has_value());
+    state_write w;
+    w.settings = {{"a", "b"}};
+    REQUIRE((*s)->load().has_value());
+    CHECK(write(**s, w));
+    CHECK(::umask(before) == 0022);
+    for (const char* suffix : {"", "-wal"}) {
+        struct stat st {};
+        REQUIRE(::stat((path + suffix).c_str(), &st) == 0);
+        CHECK((st.st_mode & 0777) == 0600);
+    }
 }
 
 TEST_CASE("a damaged file is moved aside and an empty one made: everything is denied") {

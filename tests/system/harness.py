@@ -169,10 +169,10 @@ class Http:
 class Process:
     """A program under test. Its output goes to a file beside it."""
 
-    def __init__(self, args, log, env=None, stdin=None, stdout=None):
+    def __init__(self, args, log, env=None, stdin=None, stdout=None, cwd=None):
         self.args, self.log_path = [str(a) for a in args], log
         self.log = open(log, "ab")
-        self.p = subprocess.Popen(self.args, stdin=stdin, stdout=stdout or self.log, stderr=self.log,
+        self.p = subprocess.Popen(self.args, stdin=stdin, stdout=stdout or self.log, stderr=self.log, cwd=cwd,
                                   env={**os.environ, **(env or {})})
 
     @property

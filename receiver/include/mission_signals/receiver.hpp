@@ -188,6 +188,22 @@ struct process_group {
 // of the group is left.
 handler process_group_handler(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
 
+// ---------------------------------------------------------------------------------- other events
+
+// A security event that is not about a mission: CAEP, RISC, or a type of somebody else's. Typed
+// readers of the standard ones are in mission_signals/events.hpp.
+struct security_event {
+    std::string type;  // event type URI
+    std::string iss, jti, txn;
+    std::chrono::system_clock::time_point issued_at{};
+    std::string subject;  // sub_id, JSON text (RFC 9493)
+    std::string event;    // the event object, JSON text
+    unsigned attempt = 1;
+};
+// Durable before the SET is acknowledged, then called until it says `acknowledged`; the same
+// (iss, jti) is never begun again once it was. Runs on the host executor.
+using event_handler = std::function<outcome(const security_event&)>;
+
 // -------------------------------------------------------------------------------------- receiver
 
 enum class log_level : std::uint8_t { debug, info, warning, error };
@@ -208,11 +224,14 @@ struct options {
     std::string ca_file;       // PEM; empty: the system's trust store
 
     std::string client_id;
-    std::string private_key_file;  // PEM: private_key_jwt for tokens, Status
-    std::string private_key_id;    // `kid` of assertions, where the server insists; empty: none
-    std::string client_secret;     // or client_secret_basic
-    std::string token;             // or a static token
-    std::string audience;          // what SETs' `aud` must equal; empty: taken from the stream
+    std::string private_key_file;     // PEM: private_key_jwt for tokens, Status
+    std::string private_key_id;       // `kid` of assertions, where the server insists; empty: none
+    std::string client_secret;        // or client_secret_basic
+    bool client_secret_post = false;  // the secret in the form instead
+    // Mutual TLS: PEM files; the client is known by its certificate (RFC 8705).
+    std::string certificate_file, certificate_key_file;
+    std::string token;     // or a static token
+    std::string audience;  // what SETs' `aud` must equal; empty: taken from the stream
 
     mission_signals::delivery delivery = delivery::poll;
     std::string description = "mission-signals receiver";
@@ -225,6 +244,21 @@ struct options {
     std::string push_certificate_file, push_private_key_file;
     std::string push_public_url;  // may contain "{port}"
     std::string push_authorization_header;
+
+    std::vector<std::string> subjects;  // added to the stream at its creation, JSON texts
+    std::string stream_id;              // a stream that the transmitter has made: adopted, or fails
+    std::string metadata_json;          // static metadata, for transmitters without discovery
+    std::vector<std::string> token_hosts;  // besides the issuer's origin, where tokens may go
+    std::string token_endpoint;            // where metadata does not name one
+    std::string token_scope;               // asked for at the token endpoint; empty: none named
+    // Tolerance of a peer that does not follow the specifications; each is off, and the first use
+    // of each is logged (wire.md section 5).
+    struct {
+        bool typ_missing = false;       // SETs without `typ`
+        bool issuer_slash = false;      // issuers equal but for a trailing slash
+        bool created_with_200 = false;  // 200 for 201
+        bool several_events = false;    // more than one event in a SET
+    } quirks;
 
     std::string state_path;  // SQLite file; empty: nothing outlives the process
     unsigned worker_threads = 2;
@@ -268,6 +302,9 @@ class receiver {
     // Told of every applied change after it is durable; for logs and metrics. A mission first seen
     // active is told as `resumed`, a change of deadlines alone as `scope_changed`. Before start().
     virtual void on_change(std::function<void(const mission_view&, effect)> fn) = 0;
+    // Events that are not about missions; `types` empty: every type no other handler names. Before
+    // start(). Without a handler they are acknowledged and counted (status::unknown_events).
+    virtual void on_event(std::string name, std::vector<std::string> types, event_handler fn) = 0;
 
     // Opens state, starts discovery, stream and teardown in the background; returns at once.
     // Until the stream lives, check() denies. setup_error for what can never work (unreadable key,

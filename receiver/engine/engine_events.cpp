@@ -1,0 +1,127 @@
+// Events that are not about missions: CAEP, RISC and others, on their way to the host's handlers.
+#include <algorithm>
+
+#include "events/mission_event.hpp"
+#include "receiver/engine/engine.hpp"
+#include "receiver/verify/verify.hpp"
+
+namespace mission::receiver {
+
+using ms::log_level;
+
+namespace {
+
+// What handlers are given whole, and the cache understands: SSF 1.0 section 3.2, and ours.
+constexpr std::string_view understood[] = {"user",   "device",   "session", "application",
+                                           "tenant", "org_unit", "group",   "mission"};
+
+// wire.md section 5: `sub_id` first; the inner `subject` of a CAEP or RISC event is read when that
+// is missing, and has to agree when both are there.
+result<std::optional<events::subject>> subject_of(const events::received_set& set) {
+    const std::string_view type = set.type;
+    const bool standard =
+        type.starts_with(events::caep_base) || type.starts_with(events::risc_base);
+    const auto* inner = standard ? json::find(*set.event, "subject") : nullptr;
+    if (inner == nullptr) {
+        if (standard && !set.sub_id) return error{errc::bad_claims, "sub_id is missing"};
+        return set.sub_id;
+    }
+    auto parsed = events::parse_subject(*inner);
+    if (parsed.has_error()) return error{errc::bad_claims, "subject: " + parsed.error().detail};
+    if (set.sub_id && events::canonical_key(*set.sub_id) != events::canonical_key(*parsed)) {
+        return error{errc::bad_claims, "subject is another one than sub_id"};
+    }
+    if (set.sub_id) return set.sub_id;
+    return std::optional<events::subject>(std::move(*parsed));
+}
+
+}  // namespace
+
+void engine::set_critical_members(std::vector<std::string> members) {
+    std::lock_guard lock(m_);
+    critical_members_ = std::move(members);
+}
+
+std::string engine::critical_member(const events::subject* subject) const {
+    if (subject == nullptr || !subject->is_complex()) return {};
+    std::lock_guard lock(m_);
+    for (const auto& name : critical_members_) {
+        if (subject->complex.count(name) == 0) continue;
+        if (std::find(std::begin(understood), std::end(understood), name) == std::end(understood)) {
+            return name;
+        }
+    }
+    return {};
+}
+
+// SSF 1.0 section 3.6: acknowledged, counted, without effect.
+void engine::drop(events::received_set& set, const std::string& member,
+                  std::function<void(set_outcome)> done) {
+    counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
+    log(log_level::warning, "an event is dropped: its subject has a critical member unknown to us",
+        {{"type", set.type}, {"jti", set.jti.substr(0, 64)}, {"member", member.substr(0, 64)}});
+    std::optional<mission_key> mission;
+    if (events::is_mission_event(set.type)) {
+        const auto change = events::parse_mission_event(set.type, *set.event, *set.sub_id);
+        if (change.has_value()) mission = mission_key{change->issuer, change->mission_id};
+    }
+    {
+        std::lock_guard lock(m_);
+        state_write w;
+        remember_jti(set, w);
+        state_.submit(std::move(w), [done = std::move(done)](const result<void>& r) {
+            done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
+        });
+        // It has changed somehow: Status says how, where it is one of ours.
+        if (mission && missions_.count(*mission) == 0) mission.reset();
+    }
+    if (mission && hooks_.ask_status) hooks_.ask_status(*mission, true);
+}
+
+void engine::receive_event(events::received_set& set, std::function<void(set_outcome)> done) {
+    auto reject = [&done](error e) { done({set_fate::reject, std::move(e)}); };
+    auto subject = subject_of(set);
+    if (subject.has_error()) return reject(subject.error());
+    const auto member = critical_member(*subject ? &**subject : nullptr);
+    if (!member.empty()) return drop(set, member, std::move(done));
+
+    const bool wanted = hooks_.events != nullptr && hooks_.events->wants(set.type);
+    event_record e;
+    if (wanted) {
+        e.iss = set.iss;
+        e.jti = set.jti;
+        e.type = set.type;
+        e.txn = set.txn.value_or("");
+        e.issued_at = set.iat;
+        if (*subject) e.subject = events::to_json(**subject);
+        e.event = json::write(*set.event);
+        e.received = to_wall(hooks_.now());
+    }
+    auto answer = [done = std::move(done)](const result<void>& r) {
+        done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
+    };
+    std::unique_lock lock(m_);
+    state_write w;
+    if (known_jti(set)) {
+        // Twice at the same moment: the other one's unit goes before this one.
+        counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
+        return state_.submit({}, std::move(answer));
+    }
+    if (!wanted) {
+        // Not asked for, or nobody's business: taken note of, acknowledged, nothing else.
+        counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
+        remember_jti(set, w);
+        return state_.submit(std::move(w), std::move(answer));
+    }
+    if (!hooks_.events->reserve(e.size())) {
+        lock.unlock();
+        return answer(error{errc::unavailable, "too many events wait for their handlers"});
+    }
+    remember_jti(set, w);
+    w.events.push_back(e);
+    // I7: on disk first, then acknowledged, then run.
+    state_.submit(std::move(w), std::move(answer),
+                  [this, e = std::move(e)] { hooks_.events->release(e); });
+}
+
+}  // namespace mission::receiver

@@ -1,0 +1,14 @@
+// Each command of the program, done: standard output, standard error, exit status.
+#pragma once
+
+#include "receiver/program/command_line.hpp"
+#include "receiver/program/config.hpp"
+
+namespace mission::receiver::program {
+
+int run_receiver(const program_config& c);                           // run
+int run_stream(const invocation& typed, const program_config& c);    // stream ...
+int run_tasks(const invocation& typed, const program_config& c);     // tasks list|retry
+int run_instance(const invocation& typed, const program_config& c);  // status, check, hold, ...
+
+}  // namespace mission::receiver::program

@@ -1,0 +1,121 @@
+#include "receiver/program/control.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/json.hpp"
+#include "base/time.hpp"
+#include "receiver/program/views.hpp"
+
+namespace mission::receiver::program {
+namespace {
+
+namespace ms = mission_signals;
+
+net::http_response answer(int status, std::string body) {
+    net::http_response r;
+    r.status = status;
+    r.fields.add("content-type", "application/json");
+    r.fields.add("cache-control", "no-store");
+    r.body = std::move(body);
+    return r;
+}
+
+net::http_response refusal(int status, std::string_view code, std::string_view description) {
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    json::member(w, "error", code);
+    json::member(w, "error_description", description);
+    w.EndObject();
+    return answer(status, json::text(b));
+}
+
+class control_handler final : public net::http_handler {
+  public:
+    control_handler(ms::receiver& rx, net::runtime& rt) : rx_(rx), rt_(rt) {}
+
+    void handle(net::http_request request, net::responder respond) override {
+        auto query = net::parse_form(request.query);
+        if (!query) return respond(refusal(400, "invalid_request", "the query cannot be read"));
+        if (request.path.starts_with("/missions/") && request.method == "GET")
+            return mission(request.path.substr(10), value(*query, "resolve") == "1", respond);
+        // The rest may wait for the disk or for a lock.
+        rt_.post_work([this, request = std::move(request), query = std::move(*query), respond] {
+            respond(route(request, query));
+        });
+    }
+
+  private:
+    using fields = std::vector<std::pair<std::string, std::string>>;
+
+    static std::string value(const fields& query, std::string_view name) {
+        const auto it = std::find_if(query.begin(), query.end(),
+                                     [&](const auto& field) { return field.first == name; });
+        return it == query.end() ? std::string() : it->second;
+    }
+
+    void mission(const std::string& id, bool resolve, const net::responder& respond) {
+        const auto tell = [this, id, respond](ms::answer a) {
+            respond(answer(200, to_json(id, a, rx_.missions().view(id))));
+        };
+        if (resolve) return rx_.missions().resolve(id, tell);
+        tell(rx_.missions().check(id));
+    }
+
+    net::http_response route(const net::http_request& request, const fields& query) {
+        const auto is = [&](std::string_view method, std::string_view path) {
+            return request.method == method && request.path == path;
+        };
+        if (is("GET", "/status"))
+            return answer(200, to_json(rx_.current_status(), rx_.last_setup_problem()));
+        if (is("GET", "/missions")) return answer(200, to_json(rx_.missions().list()));
+        if (is("GET", "/tasks")) return answer(200, to_json(rx_.tasks(value(query, "all") != "1")));
+        if (is("POST", "/tasks/retry")) return retry(request);
+        if (is("GET", "/holds")) return answer(200, to_json(rx_.held(value(query, "mission_id"))));
+        if (is("POST", "/holds")) return hold(request);
+        if (is("DELETE", "/holds")) {
+            const auto id = value(query, "mission_id"), name = value(query, "name");
+            if (id.empty() || name.empty())
+                return refusal(400, "invalid_request", "mission_id and name are needed");
+            rx_.release(id, name);
+            return answer(204, {});
+        }
+        return refusal(404, "not_found", "no such thing here");
+    }
+
+    net::http_response retry(const net::http_request& request) {
+        const auto body = json::parse(request.body);
+        const auto key = body ? json::find_string(*body, "key") : std::nullopt;
+        if (!key) return refusal(400, "invalid_request", "key is needed");
+        if (!rx_.retry_task(*key)) return refusal(404, "not_found", "no open task has that key");
+        return answer(200, R"({"retried":true})");
+    }
+
+    net::http_response hold(const net::http_request& request) {
+        const auto body = json::parse(request.body);
+        if (!body) return refusal(400, "invalid_request", "the body is no JSON");
+        const auto id = json::find_string(*body, "mission_id");
+        const auto name = json::find_string(*body, "name");
+        const auto data = json::find_string(*body, "data");
+        if (!id || !name || name->empty() || (json::find(*body, "data") && !data))
+            return refusal(400, "invalid_request", "mission_id, name and data are texts");
+        if (rx_.hold(*id, *name, data.value_or(std::string_view())))
+            return answer(201, R"({"held":true})");
+        const auto now = rx_.missions().check(*id);
+        return refusal(
+            409, "not_permitted",
+            now.permitted() ? "it could not be made durable" : std::string(now.reason()));
+    }
+
+    ms::receiver& rx_;
+    net::runtime& rt_;
+};
+
+}  // namespace
+
+std::unique_ptr<net::http_handler> make_control_handler(ms::receiver& rx, net::runtime& rt) {
+    return std::make_unique<control_handler>(rx, rt);
+}
+
+}  // namespace mission::receiver::program

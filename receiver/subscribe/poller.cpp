@@ -1,0 +1,230 @@
+#include "receiver/subscribe/poller.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/limits.hpp"
+#include "base/random.hpp"
+#include "receiver/subscribe/backoff.hpp"
+#include "receiver/subscribe/http_calls.hpp"
+#include "receiver/verify/verify.hpp"
+
+namespace mission::receiver {
+
+std::chrono::milliseconds idle_poll_delay(unsigned empty) noexcept {
+    if (empty <= 1) return std::chrono::milliseconds(0);
+    return std::min(std::chrono::milliseconds(100) * (1 << std::min(empty - 2, 6u)),
+                    std::chrono::milliseconds(5000));
+}
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto answer_timeout = milliseconds(limits::poll_wait) + milliseconds(15'000);
+constexpr auto retry_unsettled = milliseconds(200);
+constexpr auto at_once = milliseconds(1000);  // a long poll lasts longer than that
+
+struct answers {
+    std::vector<std::string> acks;
+    std::vector<std::pair<std::string, errc>> errors;
+    std::size_t left = 0, retried = 0;
+    std::mutex m;
+};
+
+std::string poll_body(const answers& a) {
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    json::key(w, "maxEvents");
+    w.Uint64(limits::poll_batch);
+    json::key(w, "returnImmediately");
+    w.Bool(false);
+    if (!a.acks.empty()) {
+        json::key(w, "ack");
+        w.StartArray();
+        for (const auto& jti : a.acks)
+            json::string(w, jti);
+        w.EndArray();
+    }
+    if (!a.errors.empty()) {
+        json::key(w, "setErrs");
+        w.StartObject();
+        for (const auto& [jti, code] : a.errors) {
+            json::key(w, jti);
+            w.StartObject();
+            json::member(w, "err", set_error_code(code));
+            json::member(w, "description", set_error_description(code));
+            w.EndObject();
+        }
+        w.EndObject();
+    }
+    w.EndObject();
+    return json::text(b);
+}
+
+class poller_impl final : public poller, public std::enable_shared_from_this<poller_impl> {
+  public:
+    poller_impl(std::shared_ptr<net::strand> strand, link& l, std::shared_ptr<intake> sets, hooks h)
+        : strand_(std::move(strand)), link_(l), sets_(std::move(sets)), hooks_(std::move(h)) {}
+
+    void start(std::string endpoint_url) override {
+        ++run_;
+        url_ = std::move(endpoint_url);
+        acks_ = std::make_shared<answers>();
+        failures_ = empty_ = 0;
+        poll();
+    }
+
+    void stop() override {
+        ++run_;
+        timer_.reset();
+    }
+
+  private:
+    void poll_after(milliseconds delay) {
+        timer_ = strand_->after(delay, [weak = weak_from_this(), run = run_] {
+            auto self = weak.lock();
+            if (self && self->run_ == run) self->poll();
+        });
+    }
+
+    void poll() {
+        link::call c{"POST", url_, poll_body(*acks_), "application/json", answer_timeout};
+        // RFC 8936 section 2.6: what language the descriptions in setErrs are in.
+        if (!acks_->errors.empty()) c.content_language = "en";
+        asked_at_ = std::chrono::steady_clock::now();
+        link_.send(std::move(c),
+                   [weak = weak_from_this(), run = run_](result<net::http_response> r) {
+                       auto self = weak.lock();
+                       if (!self) return;
+                       auto kept = std::make_shared<result<net::http_response>>(std::move(r));
+                       self->strand_->post([weak, run, kept] {
+                           auto me = weak.lock();
+                           if (me && me->run_ == run) me->polled(*kept);
+                       });
+                   });
+    }
+
+    // What the lost request carried is sent again: acknowledging twice is harmless.
+    void again(const error& e, milliseconds at_least = milliseconds(0)) {
+        ++failures_;
+        const auto run = run_;
+        hooks_.problem(e);
+        if (run != run_) return;  // stopped by whom it was told
+        poll_after(std::max(retry_after_failure(e, failures_, system_random()), at_least));
+    }
+
+    void polled(const result<net::http_response>& r) {
+        if (r.has_error()) {
+            if (r.error() == errc::timed_out) return poll();
+            return again(r.error());
+        }
+        if (r->status == 404) return hooks_.gone();
+        // An empty 204 where JSON was due: nothing is there (wire.md section 5).
+        if (r->status == 204) return nothing();
+        if (r->status != 200) {
+            return again(link_.unexpected_answer(*r, "the poll endpoint"), retry_after_of(*r));
+        }
+        auto body = json::parse(r->body, limits::http_response_bytes);
+        const json::value* sets = body.has_value() ? json::find(*body, "sets") : nullptr;
+        if (sets == nullptr || !sets->IsObject()) {
+            return again(
+                {errc::bad_response, "the poll answer is no JSON with sets: " + words_of(*r)});
+        }
+        if (sets->ObjectEmpty()) return nothing();
+        succeeded();
+        empty_ = 0;
+        take(*sets);
+    }
+
+    void succeeded() {
+        failures_ = 0;
+        acks_ = std::make_shared<answers>();
+        hooks_.fine();
+    }
+
+    void nothing() {
+        succeeded();
+        empty_ = std::chrono::steady_clock::now() - asked_at_ < at_once ? empty_ + 1 : 0;
+        const auto delay = idle_poll_delay(empty_);
+        if (delay.count() == 0) return poll();
+        poll_after(delay);
+    }
+
+    void take(const json::value& sets) {
+        auto all = acks_;
+        all->left = sets.MemberCount();
+        for (const auto& m : sets.GetObject()) {
+            const std::string jti(json::view(m.name));
+            auto settle = [weak = weak_from_this(), run = run_, all, jti](set_outcome o) {
+                bool last = false;
+                {
+                    std::lock_guard lock(all->m);
+                    switch (o.fate) {
+                        case set_fate::acknowledge:
+                            all->acks.push_back(jti);
+                            break;
+                        case set_fate::reject:
+                            all->errors.emplace_back(jti, o.why.code);
+                            break;
+                        case set_fate::retry:
+                            ++all->retried;
+                            break;
+                    }
+                    last = --all->left == 0;
+                }
+                auto self = weak.lock();
+                if (!self) return;
+                if (o.fate != set_fate::acknowledge) self->report(jti, o);
+                if (!last) return;
+                self->strand_->post([weak, run] {
+                    auto me = weak.lock();
+                    if (me && me->run_ == run) me->next_poll();
+                });
+            };
+            if (!m.value.IsString()) {
+                settle({set_fate::reject, errc::malformed_token});
+                continue;
+            }
+            sets_->accept(std::string(json::view(m.value)), jti, settle);
+        }
+    }
+
+    void report(const std::string& jti, const set_outcome& o) {
+        if (!hooks_.log) return;
+        hooks_.log(ms::log_level::warning,
+                   o.fate == set_fate::reject ? "a SET is rejected" : "a SET has to come again",
+                   {{"jti", jti.substr(0, 64)}, {"error", o.why.message()}});
+    }
+
+    // The acknowledgements go at once, on the next long poll.
+    void next_poll() {
+        if (acks_->retried == 0 || !acks_->acks.empty()) return poll();
+        // Nothing could be settled: the same SETs would come back as fast as we ask.
+        poll_after(retry_unsettled);
+    }
+
+    const std::shared_ptr<net::strand> strand_;
+    link& link_;
+    const std::shared_ptr<intake> sets_;
+    const hooks hooks_;
+    // On the strand alone:
+    std::string url_;
+    std::uint64_t run_ = 0;  // what belongs to another one is dropped
+    unsigned failures_ = 0, empty_ = 0;
+    std::chrono::steady_clock::time_point asked_at_{};
+    std::shared_ptr<answers> acks_ = std::make_shared<answers>();
+    std::unique_ptr<net::timer> timer_;
+};
+
+}  // namespace
+
+std::shared_ptr<poller> make_poller(std::shared_ptr<net::strand> strand, link& l,
+                                    std::shared_ptr<intake> sets, poller::hooks h) {
+    return std::make_shared<poller_impl>(std::move(strand), l, std::move(sets), std::move(h));
+}
+
+}  // namespace mission::receiver
