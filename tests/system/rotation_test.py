@@ -3,10 +3,14 @@
 A transmitter is changed at a steady pace while its keys are rotated three times and revoked once
 (by `keys ...` from outside, on the running one). An ES256 and an RS256 stream are polled, and each
 SET is verified by an independent library (jwcrypto) twice: with the key set as it was fetched up to
-30 seconds before it came, the oldest there is, and with the newest from before the poll. No set is
-fetched for the sake of an unknown kid.
+--max-age seconds before it came, the oldest there is, and with the newest from before the poll. No
+set is fetched for the sake of an unknown kid.
 
-    rotation_test.py --build-dir DIR [--signals N] [--keep]
+A next key is published for `lead_seconds` before its first use, so that much time passes between
+two rotations, whatever else is done: with key sets of 30 seconds the whole takes 140. The lead
+follows --max-age, and nothing else does; a shorter one makes the same claim about a shorter time.
+
+    rotation_test.py --build-dir DIR [--signals N] [--max-age SECONDS] [--keep]
 """
 import argparse
 import collections
@@ -24,16 +28,15 @@ from jwcrypto import jwk, jws
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness as h  # noqa: E402
 
-LEAD = 32  # seconds: the age of key sets below, the pace of fetching them, and some slack
-MAX_AGE = 30
+SLACK = 2  # seconds: the pace of fetching key sets, and some
 ALGS = ("ES256", "RS256")
 
 
 class KeySets:
     """The JWKS, fetched every half second, remembered for a while: what a cache of any age may hold."""
 
-    def __init__(self, transmitter):
-        self.http = h.Http(transmitter.port, transmitter.ca)
+    def __init__(self, transmitter, max_age):
+        self.http, self.max_age = h.Http(transmitter.port, transmitter.ca), max_age
         self.lock = threading.Lock()
         self.sets = collections.deque()  # (when the request was begun, when answered, kid -> key)
         self.fetch()
@@ -45,13 +48,13 @@ class KeySets:
         keys = {k["kid"]: jwk.JWK(**k) for k in json.loads(body)["keys"]}
         with self.lock:
             self.sets.append((begun, time.monotonic(), keys))
-            while self.sets[0][0] < begun - 2 * MAX_AGE:
+            while self.sets[0][0] < begun - 2 * self.max_age:
                 self.sets.popleft()
 
     def oldest(self, now):
-        """Fetched at most MAX_AGE seconds before `now`."""
+        """Fetched at most max_age seconds before `now`."""
         with self.lock:
-            return next(keys for begun, _, keys in self.sets if begun >= now - MAX_AGE)
+            return next(keys for begun, _, keys in self.sets if begun >= now - self.max_age)
 
     def newest(self, before):
         """The last one that had been answered at `before`."""
@@ -124,8 +127,8 @@ class Reader:
 
 
 class Run:
-    def __init__(self, build, folder, signals):
-        self.build, self.wanted = build, signals
+    def __init__(self, build, folder, signals, max_age):
+        self.build, self.wanted, self.max_age, self.lead = build, signals, max_age, max_age + SLACK
         listener = dict(scopes=["ssf.read", "ssf.manage", "mission_status"], missions="all")
         clients = [h.Client("operator", folder, audience="https://operator.example", missions="all",
                             scopes=["mission.write", "mission.read", "mission_status"]),
@@ -134,7 +137,7 @@ class Run:
         self.t = h.Transmitter(build / "transmitter/mission-transmitter", folder, clients)
         text = self.t.config_file.read_text()
         assert text.count("[signing]\n") == 1
-        self.t.config_file.write_text(text.replace("[signing]\n", f"[signing]\nlead_seconds = {LEAD}\n"))
+        self.t.config_file.write_text(text.replace("[signing]\n", f"[signing]\nlead_seconds = {self.lead}\n"))
         self.over = threading.Event()
         self.problems, self.threads = [], []
         self.sent = 0
@@ -158,12 +161,12 @@ class Run:
     def current(self):
         return {a: self.roles()[a]["current"][0] for a in ALGS}
 
-    def wait_current_used(self, before, seconds=LEAD + 10):
+    def wait_current_used(self, before, seconds=None):
         """Until both streams carry SETs of other keys than `before`."""
         def moved():
             self.check()
             return all(any(k not in before for k in r.kids) for r in self.readers)
-        h.wait_for(moved, seconds, why="SETs of new keys")
+        h.wait_for(moved, seconds or self.lead + 10, why="SETs of new keys")
 
     # -- what goes on meanwhile
 
@@ -186,7 +189,7 @@ class Run:
         """A steady pace over all rotations, so that each finds SETs on their way."""
         connection = h.Http(self.t.port, self.t.ca)
         begun = time.monotonic()
-        pace = self.wanted / (4 * LEAD + 12)
+        pace = self.wanted / (4 * self.lead + 12)
         while self.sent < self.wanted and not self.over.is_set():
             status, answer = self.t.call("operator", "POST", "/missions", h.mission_body(), http_client=connection)
             assert status == 201, (status, answer)
@@ -219,7 +222,7 @@ class Run:
 
     def __call__(self):
         self.t.start()
-        self.keys = KeySets(self.t)
+        self.keys = KeySets(self.t, self.max_age)
         self.readers = [Reader(self, "es", "ES256"), Reader(self, "rs", "RS256")]
         _, mission = self.t.create("operator")
         archived = self.signed_status(mission["mission_id"])
@@ -331,11 +334,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build-dir", required=True, type=pathlib.Path)
     parser.add_argument("--signals", type=int, default=5000)
+    parser.add_argument("--max-age", type=int, default=30)
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="rotation-"))
     h.make_ca(folder)
-    run = Run(args.build_dir, folder, args.signals)
+    run = Run(args.build_dir, folder, args.signals, args.max_age)
     begun = time.monotonic()
     try:
         run()
