@@ -25,6 +25,9 @@ inline constexpr unsigned rsa_max_bits = 8192;
 inline constexpr std::size_t http_header_bytes = 16u << 10;
 inline constexpr std::size_t http_body_bytes = 1u << 20;
 inline constexpr std::size_t http_target_bytes = 8u << 10;
+// Bodies that have begun and not ended, of all connections together: anybody may begin one, and
+// every connection with a full one would be 20 GB. Those below http_header_bytes always fit.
+inline constexpr std::size_t http_unfinished_bytes = 256u << 20;
 inline constexpr std::size_t connections = 20'000;
 inline constexpr std::size_t connections_per_address = 2'000;
 inline constexpr auto handshake_timeout = 10s;
@@ -71,7 +74,7 @@ inline constexpr std::size_t verify_state_bytes = 1024;
 inline constexpr std::size_t waiting_verifications = 64;
 inline constexpr std::size_t poll_max_events = 1000;
 inline constexpr std::size_t poll_acks = 10'000;
-// Of one poll's setErrs: so many are logged in words, the rest by number.
+// Of the SETs that one poll refuses (setErrs): so many are logged in words, the rest by number.
 inline constexpr std::size_t poll_errors_logged = 8;
 inline constexpr auto poll_wait = 30s;
 // When a 404 goes out, counted from the arrival of its request: beyond what looking takes, so that
@@ -142,6 +145,9 @@ inline constexpr std::size_t inbox_bytes = 64u << 20;
 inline constexpr unsigned inbox_concurrency = 4;  // handler calls at once
 // A transmitter that turns a key over under its old kid, or revokes one, is noticed within this.
 inline constexpr auto jwks_fresh = 5min;
+// What a SET says about itself and about a mission, beside the set in force and `reason`: none of
+// ours is a tenth of it, and a million of them have to fit.
+inline constexpr std::size_t set_text_bytes = 1024;
 // What a peer says is wrong, in our log.
 inline constexpr std::size_t peer_words_bytes = 300;
 // SETs that wait for the key set, and pushes that wait for their answer.

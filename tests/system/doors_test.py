@@ -306,6 +306,24 @@ class Streams(Door):
         self.t.call("erp", "DELETE", "/ssf/streams?stream_id=" + stream["stream_id"])
 
 
+    def test_what_a_receiver_reports_neither_floods_nor_forges_the_log(self):
+        _, stream = self.t.call("erp", "POST", "/ssf/streams", {"events_requested": h.MISSION_TYPES})
+        path, log = "/ssf/poll/" + stream["stream_id"], self.folder / "transmitter.log"
+        said = "\u001b[2J\r\n2026-01-01T00:00:00.000Z info forged\u009b2J\u0000"
+        for errors in ({f"jti-{i}": {"err": "invalid_request"} for i in range(10_000)},
+                       {said + "j" * 500_000: {"err": said, "description": said}}):
+            before = log.stat().st_size
+            self.assertEqual(self.t.call("erp", "POST", path, {"returnImmediately": True, "setErrs": errors})[0], 200)
+            with log.open("rb") as f:
+                f.seek(before)
+                grown = f.read()
+            self.assertIn(b"receiver reports", grown)
+            self.assertLess(len(grown), 20_000)
+            for control in (b"\x1b", b"\x9b", b"\r", b"\x00", b"\n2026-01-01"):
+                self.assertNotIn(control, grown)
+        self.t.call("erp", "DELETE", "/ssf/streams?stream_id=" + stream["stream_id"])
+
+
 class Connections(Door):
     def tls(self):
         context = ssl.create_default_context(cafile=str(self.t.ca))

@@ -1,6 +1,4 @@
 // GET /admin/streams and /admin/streams/{stream_id}: where each stream stands, for operators.
-#include <algorithm>
-
 #include "transmitter/api/ssf_routes.hpp"
 #include "transmitter/streams/config.hpp"
 
@@ -70,14 +68,11 @@ void add_admin_stream_routes(router& r, issuer_service& issuer, authenticator& a
               if (const auto who = auth.bearer_with(request, {"ssf.admin"}); !who) {
                   return respond(error_answer(who.error()));
               }
-              const auto all = out.reports();
-              const auto it = std::find_if(all.begin(), all.end(), [&](const stream_report& one) {
-                  return one.config.stream_id == tail;
-              });
-              if (it == all.end()) return respond(error_answer({errc::stream_not_found}));
+              const auto report = out.report_of(tail);
+              if (!report) return respond(error_answer({errc::stream_not_found}));
               json::buffer text;
               json::writer w(text);
-              write_report(w, *it);
+              write_report(w, *report);
               respond(json_answer(200, json::text(text)));
           });
     add_admin_operation_routes(r, issuer, auth, out);

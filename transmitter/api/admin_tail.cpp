@@ -101,7 +101,8 @@ class tails : public std::enable_shared_from_this<tails> {
         issuer_.common->db->read(
             [found, t, id = issuer_.id](const store::rows& rows) {
                 found->clear();
-                if (!t->after)
+                // A position beyond the log's end is of another log: a store that was put back.
+                if (!t->after || *t->after > rows.head())
                     return event(*found, rows.head(), "position",
                                  R"({"seq":)" + std::to_string(rows.head()) + "}");
                 auto last = std::max(t->passed, rows.tail() - 1);

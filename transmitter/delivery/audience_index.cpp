@@ -45,6 +45,12 @@ bool is_foreign(std::string_view type) {
                      name) == std::end(events::mission_event_names);
 }
 
+// Mission types of another base are listed here as well: a configured foreign type may end like
+// one, and whoever looks a candidate up judges it by its full name.
+bool may_be_foreign(std::string_view type) {
+    return type != events::lifecycle_change_type && !type.starts_with(events::event_type_base);
+}
+
 row_list unique(row_list rows) {
     std::sort(rows.begin(), rows.end());
     rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
@@ -88,7 +94,7 @@ void audience_index::apply(store::stream_row row, bool insert) {
                                           [](const auto& type) { return !is_foreign(type); });
         if (missions && e.default_all) list(row, *terms, concerned_, insert);
         for (const auto& type : delivered) {
-            if (!is_foreign(type)) continue;
+            if (!may_be_foreign(type)) continue;
             if (e.default_all) put(by_type_, type, row, insert);
             put(beside_missions_, row, insert);
         }

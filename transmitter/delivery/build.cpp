@@ -48,9 +48,9 @@ result<void> read_event(routed_signal& out) {
 
 }  // namespace
 
-result<routed_ptr> read_signal(std::shared_ptr<const store::signal> row) {
+result<routed_ptr> read_signal(const std::shared_ptr<const store::signal>& row) {
     auto out = std::make_shared<routed_signal>();
-    out->row = std::move(row);
+    out->row = std::make_shared<const store::signal>(*row);
     if (out->is_event()) {
         if (const auto read = read_event(*out); !read) return read.error();
     } else {

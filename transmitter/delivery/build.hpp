@@ -28,8 +28,9 @@ struct routed_signal {
     bool is_event() const noexcept { return row->kind == store::signal_kind::event; }
 };
 using routed_ptr = std::shared_ptr<const routed_signal>;
-// store_corrupt when the body is no record.
-result<routed_ptr> read_signal(std::shared_ptr<const store::signal> row);
+// store_corrupt when the body is no record. The row is copied: what was read from the log together
+// with it is not kept for as long as one of them waits (I6).
+result<routed_ptr> read_signal(const std::shared_ptr<const store::signal>& row);
 
 // An epoch with its visibility read once.
 struct stream_terms {

@@ -50,6 +50,9 @@ class delivery_handle final : public delivery {
         return shell_->find_stream(stream_id);
     }
     std::vector<stream_report> reports() const override { return shell_->reports(); }
+    std::optional<stream_report> report_of(std::string_view stream_id) const override {
+        return shell_->report_of(stream_id);
+    }
     void acked_versions(const store::mission& m,
                         std::function<void(result<std::vector<acked_version>>)> done) override {
         shell_->acked_versions(m, std::move(done));

@@ -108,6 +108,7 @@ class delivery {
     virtual std::optional<stream_ref> find_stream(std::string_view stream_id) const = 0;
 
     virtual std::vector<stream_report> reports() const = 0;
+    virtual std::optional<stream_report> report_of(std::string_view stream_id) const = 0;
     // Which version of a mission each stream that may know of it has acknowledged (0: none).
     struct acked_version {
         std::string stream_id, client_id;

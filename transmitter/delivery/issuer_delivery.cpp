@@ -149,20 +149,41 @@ void issuer_delivery::publish(live_stream& s) {
     r.dead += std::exchange(state.effects.dead, 0);
 }
 
-std::vector<stream_report> issuer_delivery::reports() const {
-    std::vector<stream_report> out;
-    const wall_time at = issuer_.common->time->now();
-    const store::seq_t routed = published_routed_;
-    const std::lock_guard lock(shared_);
-    for (const auto& [row, p] : reports_) {
-        out.push_back(p.report);
-        // Who has settled everything is not touched by what does not concern it.
-        if (p.follows) out.back().acked_seq = std::max(out.back().acked_seq, routed);
-        if (p.oldest != wall_time{}) {
-            out.back().lag_milliseconds = std::max<std::int64_t>((at - p.oldest).count(), 0);
-        }
+// Under `shared_`.
+stream_report issuer_delivery::report_from(const published& p) const {
+    stream_report out = p.report;
+    // Who has settled everything is not touched by what does not concern it.
+    if (p.follows) out.acked_seq = std::max<store::seq_t>(out.acked_seq, published_routed_);
+    if (p.oldest != wall_time{}) {
+        const wall_time at = issuer_.common->time->now();
+        out.lag_milliseconds = std::max<std::int64_t>((at - p.oldest).count(), 0);
     }
     return out;
+}
+
+std::vector<stream_report> issuer_delivery::reports() const {
+    // In steps: the strand and every request wait for `shared_`.
+    constexpr std::size_t at_once = 256;
+    std::vector<stream_report> out;
+    store::stream_row next{};
+    for (bool more = true; more;) {
+        const std::lock_guard lock(shared_);
+        auto it = reports_.lower_bound(next);
+        for (std::size_t n = 0; n < at_once && it != reports_.end(); ++n, ++it)
+            out.push_back(report_from(it->second));
+        more = it != reports_.end();
+        if (more) next = it->first;
+    }
+    return out;
+}
+
+std::optional<stream_report> issuer_delivery::report_of(std::string_view stream_id) const {
+    const std::lock_guard lock(shared_);
+    const auto ref = refs_.find(stream_id);
+    if (ref == refs_.end()) return std::nullopt;
+    const auto it = reports_.find(ref->second.row);
+    if (it == reports_.end()) return std::nullopt;
+    return report_from(it->second);
 }
 
 void issuer_delivery::acked_versions(

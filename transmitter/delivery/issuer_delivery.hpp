@@ -64,6 +64,7 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     void poll(store::stream_row row, delivery::poll_request request, net::responder respond);
     std::optional<delivery::stream_ref> find_stream(std::string_view stream_id) const;
     std::vector<stream_report> reports() const;
+    std::optional<stream_report> report_of(std::string_view stream_id) const;
     void acked_versions(const store::mission& m,
                         std::function<void(result<std::vector<delivery::acked_version>>)> done);
     delivery_counters counters() const;
@@ -92,6 +93,7 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
         bool untold_loss = false;      // continuity rose, and no stream-updated could say so
         bool pausing = false;          // a decision to pause it is under way
         bool wants_heartbeat = false;  // due; a poll will take it
+        std::size_t verifying = 0;     // verifications that are being written
         // Requests of an earlier generation are given up: their answers count no more.
         std::uint64_t generation = 0;
         steady_time last_heard{};
@@ -297,6 +299,7 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
         wall_time oldest{};    // commit of the oldest unsettled signal
         bool follows = false;  // stands at published_routed_
     };
+    stream_report report_from(const published& p) const;
     std::atomic<store::seq_t> published_routed_{0};
     std::map<store::stream_row, published> reports_;
 };

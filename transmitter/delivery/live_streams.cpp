@@ -12,10 +12,6 @@ namespace mission::transmitter {
 
 namespace {
 
-bool paused_by_us(const store::stream& s) {
-    return !extra_string(s.extra, "paused_by").empty();
-}
-
 bool same_transport(const store::stream& a, const store::stream& b) {
     return a.method == b.method && a.endpoint_url == b.endpoint_url &&
            a.sealed_authorization == b.sealed_authorization;
@@ -152,8 +148,13 @@ void issuer_delivery::stream_added(store::stream s, std::vector<store::stream_ep
 void issuer_delivery::stream_removed(store::stream_row row) {
     {
         const std::lock_guard lock(shared_);
-        std::erase_if(refs_, [&](const auto& ref) { return ref.second.row == row; });
-        reports_.erase(row);
+        if (const auto it = reports_.find(row); it != reports_.end()) {
+            refs_.erase(it->second.report.config.stream_id);
+            reports_.erase(it);
+        } else {
+            // One that could not be read at the start.
+            std::erase_if(refs_, [&](const auto& ref) { return ref.second.row == row; });
+        }
     }
     on_strand([row](issuer_delivery& d) {
         d.ledger_.forget(row);
@@ -211,7 +212,10 @@ void issuer_delivery::apply_change(delivery::stream_change change) {
         }
     }
     const bool again = s->enabled() && before.status != store::stream_status::enabled;
-    if (again || !same_terms_kept) heartbeats_.set(s->config.row, now().steady);
+    // An idle poll stream's heartbeat has left the schedule and waits for a poll; with push there
+    // is none to come.
+    const bool moved = before.method != s->config.method;
+    if (again || moved || !same_terms_kept) heartbeats_.set(s->config.row, now().steady);
     pump(s);
 }
 
@@ -225,7 +229,10 @@ void issuer_delivery::apply_status(live_stream& s, store::stream_status before,
     if (changed && s.disabled()) {
         // SSF 1.0 section 8.1.2.1: not transmitted, and not held.
         sync(s);
-        const bool missed = s.behind;
+        // What was committed before it was disabled is still to come here when that was just now,
+        // or while the log is caught up with: nobody has looked whether it concerned the stream.
+        const bool missed =
+            s.behind || routed_ < extra_number(s.config.extra, "disabled_at").value_or(0);
         s.requests.clear();
         ++s.generation;
         drop_everything(state, missed);

@@ -6,6 +6,7 @@
 #include "base/json.hpp"
 #include "events/mission_event.hpp"
 #include "events/set.hpp"
+#include "transmitter/streams/extra.hpp"
 
 namespace mission::transmitter {
 
@@ -28,6 +29,10 @@ bool of_change(const events::stream_updated& told) {
 }
 
 }  // namespace
+
+bool paused_by_us(const store::stream& s) {
+    return !extra_string(s.extra, "paused_by").empty();
+}
 
 stream_special special_of(const store::stream_event& row) {
     stream_special out;

@@ -20,6 +20,9 @@ inline constexpr std::string_view changed_reason = "the transmitter's configurat
 
 stream_special special_of(const store::stream_event& row);
 
+// The transmitter or an operator made its status what it is.
+bool paused_by_us(const store::stream& s);
+
 // Brings what waits in line with the stream's status. `paused_by_us`: the transmitter or an
 // operator made it what it is.
 void review_notices(delivery_state& s, store::stream_status status, bool paused_by_us);

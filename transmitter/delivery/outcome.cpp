@@ -6,6 +6,7 @@
 #include "events/mission_event.hpp"
 #include "jose/digest.hpp"
 #include "transmitter/delivery/backoff.hpp"
+#include "transmitter/streams/members.hpp"
 
 namespace mission::transmitter {
 
@@ -36,7 +37,7 @@ void bury(delivery_state& s, window_entry& e, std::string_view why, instant now)
     stop_awaiting(s, e);
     store::exception record = exception_of(s, e, true, now);
     record.description.insert(0, std::string(why).append(": "));
-    record.description.resize(std::min<std::size_t>(record.description.size(), 1024));
+    record.description = cut_utf8(record.description, 1024);
     s.effects.exceptions.push_back(std::move(record));
     s.effects.lost.emplace_back(why);
     ++s.effects.dead;
@@ -258,6 +259,16 @@ void not_sent(delivery_state& s, std::string_view jti) {
         landed(s, set->in_flight);
         e->not_before = {};
     }
+}
+
+void verification_requested(delivery_state& s, stream_special e, instant now) {
+    relation& r = s.receiver;
+    // Before the stream's other events, or one of them would be the one SET that is tried.
+    const auto others = std::find_if(s.specials.begin(), s.specials.end(), [](const auto& one) {
+        return one.what != stream_special::kind::verification;
+    });
+    s.specials.insert(others, std::move(e));
+    if (r.held) r.next_try = std::min(r.next_try, now.steady);
 }
 
 void restart_relation(delivery_state& s) {

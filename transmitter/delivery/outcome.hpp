@@ -118,6 +118,10 @@ void relation_failed(delivery_state& s, std::string_view jti, std::string reason
 // A SET that was handed out but never left (signing failed, the poller had gone).
 void not_sent(delivery_state& s, std::string_view jti);
 
+// The receiver asks for a verification: a hold does not make it wait for the back-off, since who
+// asks is there. A probe under way is waited for.
+void verification_requested(delivery_state& s, stream_special e, instant now);
+
 // What was under way is given up, and the relation begins anew: another endpoint, another method.
 void restart_relation(delivery_state& s);
 

@@ -3,6 +3,7 @@
 
 #include "transmitter/api/router.hpp"
 #include "transmitter/delivery/issuer_delivery.hpp"
+#include "transmitter/streams/members.hpp"
 
 namespace mission::transmitter {
 
@@ -45,10 +46,17 @@ void issuer_delivery::on_poll(const stream_ptr& s, delivery::poll_request reques
     std::vector<set_error_report> errors;
     for (auto& e : request.set_errs) {
         ++count_.set_errors;
-        log(level::warning, "receiver reports a SET",
-            {{"stream", s->config.stream_id}, {"jti", e.jti}, {"reason", e.err}});
+        if (errors.size() < limits::poll_errors_logged)
+            log(level::warning, "receiver reports a SET",
+                {{"stream", s->config.stream_id},
+                 {"jti", cut_utf8(e.jti, limits::peer_words_bytes)},
+                 {"reason", e.err}});
         errors.push_back({std::move(e.jti), std::move(e.err), std::move(e.description)});
     }
+    if (errors.size() > limits::poll_errors_logged)
+        log(level::warning, "receiver reports more SETs",
+            {{"stream", s->config.stream_id},
+             {"count", std::to_string(errors.size() - limits::poll_errors_logged)}});
     apply_set_errors(s->state, errors, at, random());
     if (!errors.empty() && given_up(s->state, settings().push.pause_after, at)) {
         pause(s, "the receiver cannot use what it is sent: " + s->state.receiver.reason);

@@ -4,6 +4,7 @@
 
 #include "base/crash_point.hpp"
 #include "transmitter/delivery/issuer_delivery.hpp"
+#include "transmitter/delivery/notices.hpp"
 
 namespace mission::transmitter {
 
@@ -82,7 +83,10 @@ void issuer_delivery::request(const stream_ptr& s, const std::string& jti, std::
     if (!s->enabled()) {
         // Paused meanwhile: only what says so goes.
         const stream_special* special = s->state.find_special(jti);
-        if (special == nullptr || !special->tells_status) return not_sent(s->state, jti);
+        if (special == nullptr || !special->tells_status) {
+            not_sent(s->state, jti);
+            return pump(s);  // the news of the pause waits for what was under way
+        }
     }
     net::client_request r;
     r.method = "POST";
@@ -138,6 +142,9 @@ void issuer_delivery::on_answer(const stream_ptr& s, const std::string& jti,
             break;
         }
     }
+    // A notice of a status that the stream has left while it was under way is not repeated.
+    if (outcome.what != verdict::delivered)
+        review_notices(s->state, s->config.status, paused_by_us(s->config));
     pump(s);
 }
 

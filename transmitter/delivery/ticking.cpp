@@ -70,6 +70,10 @@ void issuer_delivery::verify(store::stream_row row, std::optional<std::string> s
     on_strand([row, state = std::move(state), done = std::move(done)](issuer_delivery& d) {
         const stream_ptr s = d.find(row);
         if (!s || !s->newest()) return done(error{errc::stream_not_found});
+        // Each is kept until it is settled, and a receiver that takes nothing settles nothing.
+        if (s->state.specials.size() + s->verifying >= limits::waiting_verifications)
+            return done(error{errc::verification_too_soon});
+        ++s->verifying;
         const auto& delivered = s->newest()->epoch.events_delivered;
         // wire.md section 1: the drafts read it as the proof of what was committed before.
         const bool proves = std::find(delivered.begin(), delivered.end(),
@@ -92,13 +96,14 @@ void issuer_delivery::verify(store::stream_row row, std::optional<std::string> s
                 return out;
             },
             [self = d.shared_from_this(), s, event, done](const result<store::receipt>& receipt) {
-                if (!receipt) return done(receipt.error());
-                self->on_strand([s, event](issuer_delivery& again) {
-                    s->state.specials.push_back(special_of(*event));
+                self->on_strand([s, event, written = receipt.has_value()](issuer_delivery& again) {
+                    --s->verifying;
+                    if (!written) return;
+                    verification_requested(s->state, special_of(*event), again.now());
                     ++again.count_.verifications;
                     again.pump(s);
                 });
-                done({});
+                done(receipt ? result<void>() : result<void>(receipt.error()));
             });
     });
 }

@@ -23,8 +23,14 @@ std::optional<std::chrono::seconds> retention(jose::alg a, const key_ring_option
 key_rules::key_rules(key_state& s, const key_ring_options& o, wall_time now, key_maker make)
     : s_(s), o_(o), now_(now), make_(std::move(make)) {}
 
+// One that lies ahead was written by a clock that has been set back since: waiting for it could
+// put off a rotation for ever.
+bool key_rules::publication_known(const key_entry& k) const {
+    return k.published_at && *k.published_at <= now_;
+}
+
 std::optional<wall_time> key_rules::usable_from(const key_entry& next) const {
-    if (!next.published_at) return std::nullopt;
+    if (!publication_known(next)) return std::nullopt;
     return *next.published_at + o_.lead;
 }
 
@@ -38,7 +44,7 @@ bool key_rules::due(const std::vector<std::string>* served) const {
         if (!s_.find(a, key_role::current) || !s_.find(a, key_role::next)) return true;
     return std::any_of(s_.keys.begin(), s_.keys.end(), [&](const key_entry& k) {
         if (k.role == key_role::retained) return over(k);
-        if (served && !k.published_at && contains(*served, k.kid)) return true;
+        if (served && !publication_known(k) && contains(*served, k.kid)) return true;
         if (k.role != key_role::next || !k.rotate) return false;
         const auto from = usable_from(k);
         return from && *from <= now_;
@@ -50,7 +56,7 @@ result<void> key_rules::tend(const std::vector<std::string>* served) {
         for (const auto& k : s_.keys)
             note("adopt", k);
     for (auto& k : s_.keys) {
-        if (!served || k.published_at || !contains(*served, k.kid)) continue;
+        if (!served || publication_known(k) || !contains(*served, k.kid)) continue;
         k.published_at = now_;
         note("publish", k);
     }

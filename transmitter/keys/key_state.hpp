@@ -97,6 +97,7 @@ class key_rules {
     const std::vector<key_operation>& operations() const noexcept { return done_; }
 
   private:
+    bool publication_known(const key_entry& k) const;
     std::optional<wall_time> usable_from(const key_entry& next) const;
     bool over(const key_entry& retained) const;
     result<void> ensure(jose::alg a, key_role r);

@@ -73,7 +73,8 @@ store::stream_epoch make_epoch(const client_config& client, const issuer_service
                                const std::vector<std::string>& capabilities) {
     store::stream_epoch e;
     e.iss = issuer.settings.url;
-    e.aud = client.audience;
+    // RFC 8417 section 2.2: never an empty one. A client that is no resource is addressed by name.
+    e.aud = client.audience.empty() ? client.id : client.audience;
     e.events_delivered = events_delivered(
         events_supported(client, issuer.common->settings.event_type_base), requested);
     e.alg = algorithm_for(client, e.events_delivered);

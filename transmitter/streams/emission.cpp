@@ -139,6 +139,7 @@ result<emission> parse_emission(const json::value& body, const emission_rules& r
     const auto subject = events::parse_subject(*given);
     if (!subject) return subject.error();
     out.subject = events::to_json(*subject);
+    if (out.subject.size() > limits::subject_bytes) return invalid("subject is too long");
     const json::value* event = json::find(body, "event");
     if (event == nullptr || !event->IsObject()) return invalid("event must be an object");
     if (const json::value* txn = json::find(body, "txn"); txn != nullptr) {

@@ -1,5 +1,7 @@
 #include "transmitter/streams/status.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "events/set.hpp"
 #include "transmitter/streams/extra.hpp"
@@ -41,7 +43,13 @@ bool move_to_head(const store::rows& rows, store::stream& s, store::changes& cha
     out.cursor = std::move(c);
     for (const auto& e : rows.exceptions(s.row))
         if (!e.dead) changes.settled_exceptions.emplace_back(s.row, e.seq);
-    const bool dropped = extra_number(s.extra, "disabled_at").value_or(0) != head;
+    // What waited at the time was dropped then. Delivery says so a moment later, and a crash may
+    // have come before: the cursor has not moved yet.
+    const auto disabled_at = extra_number(s.extra, "disabled_at").value_or(0);
+    const auto before = rows.find_cursor(s.row).value_or(store::cursor{});
+    const auto settled =
+        before.open ? before.acked_seq : std::max(before.acked_seq, rows.routed_seq(s.issuer));
+    const bool dropped = disabled_at != head || settled < disabled_at;
     s.extra = with_extra(s.extra, "disabled_at", std::nullopt);
     return dropped;
 }

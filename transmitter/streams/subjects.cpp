@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "transmitter/streams/members.hpp"
 
 namespace mission::transmitter {
@@ -156,6 +157,8 @@ result<subject_request> parse_subject_request(const json::value& body) {
     if (given == nullptr) return error{errc::invalid_request, "subject is required"};
     auto subject = events::parse_subject(*given);
     if (!subject) return subject.error();
+    if (events::to_json(*subject).size() > limits::subject_bytes)
+        return error{errc::invalid_request, "subject is too long"};
     out.subject = std::move(*subject);
     if (const json::value* verified = json::find(body, "verified"); verified != nullptr) {
         if (!verified->IsBool())

@@ -126,3 +126,14 @@ TEST_CASE("operations on streams are the operator's alone") {
     CHECK(admin(f, "DELETE", "nobody/dead").status == 404);
     CHECK(f.send("GET", f.url("/admin/streams/" + id + "/dead"), poor).status == 403);
 }
+
+TEST_CASE("a tail that stands beyond the log's end is told where the log ends") {
+    transmitter_fixture f;
+    commit(f, 1, 1);
+    net::headers h;
+    h.set("authorization", "Bearer " + f.token("operator"));
+    h.set("last-event-id", "999");
+    const auto a = f.send("GET", f.url("/admin/tail"), std::move(h));
+    CHECK(a.status == 200);
+    CHECK(a.body.find("id: 1\nevent: position\n") != std::string::npos);
+}

@@ -153,6 +153,24 @@ TEST_CASE("token, scope and body are judged in that order; each member is checke
     }
 }
 
+TEST_CASE("a subject that would fill a SET beyond what receivers take is refused") {
+    transmitter_fixture f(with_emitter);
+    const auto id = stream_of(f);
+    const auto subject_of = [](std::size_t members) {
+        std::string out = R"({"format":"complex")";
+        for (std::size_t i = 0; i < members; ++i)
+            out += ",\"m" + std::to_string(i) + R"(":{"format":"opaque","id":")" +
+                   std::string(2000, 'x') + "\"}";
+        return out + "}";
+    };
+    const auto type = caep + "session-revoked";
+    CHECK(emit(f, body_of(type, why, subject_of(17))).status == 400);
+    CHECK(emit(f, body_of(type, why, subject_of(15))).status == 202);
+    const auto sets = heard(f, "erp", id, "{}");
+    REQUIRE(sets.size() == 1);
+    CHECK(sets.front().claims.size() < limits::token_bytes / 2);
+}
+
 TEST_CASE("the same Idempotency-Key gives the first answer, and another request under it none") {
     transmitter_fixture f(with_emitter);
     const auto id = stream_of(f);

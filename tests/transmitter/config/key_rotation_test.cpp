@@ -370,3 +370,23 @@ TEST_CASE("a clock that goes back brings no old key back") {
     CHECK(signs(*ring) == current);
     CHECK(signs(*w.open()) == current);
 }
+
+TEST_CASE(
+    "a clock that was ahead when a key was published does not put off its rotation for ever") {
+    world w;
+    w.time.jump_wall(24h * 3650);
+    auto ring = w.open();
+    REQUIRE(*ring->refresh());  // published "in ten years"
+    const auto next = w.kid("next");
+    w.time.jump_wall(-24h * 3650);
+    CHECK_FALSE(w.rotate()->done);
+    // How long it was in the JWKS nobody knows: its lead begins anew.
+    REQUIRE(*ring->refresh());
+    const auto asked = w.rotate();
+    REQUIRE(asked);
+    CHECK_FALSE(asked->done);
+    CHECK(asked->at == w.time.now() + 600s);
+    w.time.advance(600s);
+    REQUIRE(ring->refresh());
+    CHECK(signs(*ring) == next);
+}

@@ -76,6 +76,17 @@ TEST_CASE("a stream whose terms change is listed by every epoch that is still to
     CHECK(index.concerned(keys()).empty());
 }
 
+TEST_CASE("a foreign type that ends like a mission event is found by its full name") {
+    audience_index index;
+    const std::string type = "https://acme.example/mission-revoked";
+    index.set(one, "a", true, {terms("https://api.example", {type})});
+    CHECK(index.delivered(type) == rows{one});
+    CHECK(index.delivered("https://other.example/mission-revoked").empty());
+    CHECK(index.beside_missions() == rows{one});
+    index.remove(one);
+    CHECK(index.delivered(type).empty());
+}
+
 TEST_CASE("emitted events find the streams of a client, and those that are delivered the type") {
     audience_index index;
     const auto type = caep + "session-revoked";

@@ -176,3 +176,15 @@ TEST_CASE("what is signed is the text of what was built, in both vocabularies") 
           events::encode(
               build_set(*signal, terms_for(), events::form::lifecycle_change, lifecycle, "j")));
 }
+
+TEST_CASE("a signal that waits does not keep what was read from the log with it (I6)") {
+    auto page = std::make_shared<std::vector<store::signal>>();
+    page->push_back(*routed(1, 1, 1)->row);
+    page->push_back(*routed(2, 2, 1)->row);
+    const std::weak_ptr<std::vector<store::signal>> seen = page;
+    const auto waits = read_signal(std::shared_ptr<const store::signal>(page, &page->front()));
+    REQUIRE(waits);
+    page.reset();
+    CHECK(seen.expired());
+    CHECK((*waits)->row->seq == 1);
+}

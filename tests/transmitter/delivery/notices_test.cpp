@@ -91,6 +91,21 @@ TEST_CASE("news of a changed entry wait for the end of a pause, and are not lost
     CHECK(t.state.specials.front().event.find(R"("enabled")") != std::string::npos);
 }
 
+TEST_CASE("the news of a pause goes when what was under way has been answered") {
+    stream_under_test t;
+    t.commit(1, 1, 1);
+    t.commit(2, 2, 1);
+    CHECK(pushed(t).size() == 2);
+    t.state.specials.push_back(special_of(told("paused", "maintenance", "p")));
+    t.state.quiet = true;
+    review_notices(t.state, stream_status::paused, true);
+    CHECK(pushed(t).empty());
+    t.accept(jti_of(1));
+    CHECK(pushed(t).empty());
+    t.fail(jti_of(2), at(0ms));  // a receiver that hangs does not keep it back for ever
+    CHECK(pushed(t, at(1min)) == strings{"p"});
+}
+
 TEST_CASE("a held relation probes with the news of the pause, at its own pace") {
     stream_under_test t;
     t.commit(1, 1, 1);
@@ -114,8 +129,7 @@ TEST_CASE("an event of the stream's own that is refused as the probe does not st
     SUBCASE("a verification") {
         stale.what = stream_special::kind::verification;
     }
-    SUBCASE("a stream-updated") {
-    }
+    SUBCASE("a stream-updated") {}
     SUBCASE("a heartbeat") {
         stale.what = stream_special::kind::heartbeat;
         stale.stored = false;

@@ -242,3 +242,44 @@ TEST_CASE("one that proves reachability alone jumps the queue") {
     t.state.specials.push_back(special(stream_special::kind::verification, "v", 0));
     CHECK(t.push() == strings{"v", jti_of(1)});
 }
+
+TEST_CASE("the receiver's words are kept whole characters, whatever is put in front of them") {
+    stream_under_test t;
+    t.commit(1, 7, 1);
+    t.push();
+    std::string words;
+    while (words.size() < 1024)
+        words += "\u00e9";
+    rejected(t.state, jti_of(1), "invalid_request", words, at(0ms), *t.random);
+    t.commit(2, 7, 2);
+    const auto& kept = t.state.effects.exceptions.back().description;
+    CHECK(kept.size() <= 1024);
+    const auto begins = kept.find("\u00e9");
+    REQUIRE(begins != std::string::npos);
+    CHECK((kept.size() - begins) % 2 == 0);
+}
+
+TEST_CASE("who asks for a verification while the stream is held is tried at once") {
+    stream_under_test t;
+    t.commit(1, 1, 1);
+    t.push();
+    relation_failed(t.state, jti_of(1), "http_503", 5min, at(0ms), *t.random);
+    CHECK(t.push(at(1s)).empty());
+    verification_requested(t.state, special(stream_special::kind::verification, "v"), at(1s));
+    CHECK(t.push(at(1s)) == strings{"v"});
+    CHECK(t.push(at(1s)).empty());  // one SET as before
+    t.accept("v", at(2s));
+    CHECK(t.push(at(2s)) == strings{jti_of(1)});
+}
+
+TEST_CASE("a verification does not hurry a probe that is under way") {
+    stream_under_test t;
+    t.commit(1, 1, 1);
+    t.push();
+    t.fail(jti_of(1));
+    CHECK(t.push(at(1min)) == strings{jti_of(1)});
+    verification_requested(t.state, special(stream_special::kind::verification, "v"), at(1min));
+    CHECK(t.push(at(1min)).empty());
+    t.accept(jti_of(1), at(1min));
+    CHECK(t.push(at(1min)) == strings{"v"});
+}

@@ -194,3 +194,19 @@ TEST_CASE("random answers never break the order of a mission nor lose a signal")
         CHECK(t.state.effects.lost.empty());
     }
 }
+
+TEST_CASE(
+    "a requested verification does not wait for room in a window that a slow receiver fills") {
+    stream_under_test t;
+    t.state.limits.push_window = 2;
+    for (int n = 1; n <= 3; ++n)
+        t.commit(n, n, 1);
+    CHECK(t.push().size() == 2);
+    t.state.specials.push_back(special(stream_special::kind::heartbeat, "h"));
+    t.state.specials.push_back(special(stream_special::kind::verification, "v"));
+    CHECK(t.push() == strings{"v"});  // wire.md section 1: within a second
+    t.accept("v");
+    CHECK(t.push().empty());
+    t.accept(jti_of(1));
+    CHECK(t.push() == strings{"h"});
+}

@@ -144,6 +144,51 @@ TEST_CASE("a poll answer stays below a megabyte, and says that there is more") {
         [&] { return !missions(poll(f, "erp", stream, at_once)).empty(); }));
 }
 
+TEST_CASE("the largest authority there may be still makes a SET that a receiver takes") {
+    transmitter_fixture f;
+    const auto stream = make_poll_stream(f, "erp");
+    const auto authority_of = [](std::size_t octets, const std::string& actions) {
+        std::string out = R"("authorization_details":[)", entry;
+        while (out.size() + entry.size() < octets) {
+            entry = R"({"type":"mission_resource_access","resource":"https://erp.example",)"
+                    R"("actions":[)" +
+                    actions + "\"" + std::string(200, 'x') + "\"]}";
+            out += (out.back() == '[' ? "" : ",") + entry;
+        }
+        return out + "]";
+    };
+    const auto create = [&](const std::string& authority) {
+        auto body = transmitter_fixture::mission_body();
+        body.replace(body.find("\"authorization_details\""), std::string::npos, authority + "}");
+        return f.post_json("/missions", body, f.token("operator"));
+    };
+    constexpr auto most = limits::authorization_details_bytes;
+    CHECK(create(authority_of(most + 1000, "\"a\",")).status == 400);
+    const auto made = create(authority_of(most - 2000, "\"a\","));
+    REQUIRE(made.status == 201);
+    const auto narrowed = f.post_json(
+        "/missions/" + made.text("mission_id") + "/scope",
+        R"({"change":"narrowed","approver":{"iss":"https://idp","sub":"alice"},"reason":"less",)" +
+            authority_of(most - 6000, "") + "}",
+        f.token("operator"));
+    CAPTURE(narrowed.body.substr(0, 300));
+    REQUIRE(narrowed.status == 200);
+    REQUIRE(missions(heard(f, "erp", stream)).size() == 1);  // version 1; it stays unacknowledged
+    std::size_t longest = 0;
+    CHECK(transmitter_fixture::eventually([&] {
+        const auto a = f.post_json("/ssf/poll/" + stream, at_once, f.token("erp"));
+        std::string acks;
+        for (const auto& one : a.json["sets"].GetObject()) {
+            longest = std::max<std::size_t>(longest, one.value.GetStringLength());
+            acks += (acks.empty() ? "\"" : ",\"") + std::string(json::view(one.name)) + "\"";
+        }
+        f.post_json("/ssf/poll/" + stream, R"({"maxEvents":0,"ack":[)" + acks + "]}",
+                    f.token("erp"));
+        return longest > most;
+    }));
+    CHECK(longest < limits::token_bytes);
+}
+
 TEST_CASE("signals that do not fit the window wait in the log and arrive in their order") {
     transmitter_fixture f;
     const auto stream = make_poll_stream(f, "erp");

@@ -98,6 +98,52 @@ TEST_CASE("what a stream had not taken when it was disabled raises continuity, a
     CHECK(row_of(f, stream).continuity == 1);  // once
 }
 
+TEST_CASE("what was committed just before a disabling, and not yet looked at, raises continuity") {
+    transmitter_fixture f([](config& c) { offer_caep(c); });
+    const auto stream = make_caep_stream(f, "erp");
+    const auto id = issuer_of(f);
+    store::store& db = f.running().db();
+    // The writer is held, so that the two decisions are of one transaction: the completion of the
+    // second comes before the signal of the first.
+    std::promise<void> held, go;
+    db.submit(
+        [&, release = go.get_future().share()](const store::rows&, wall_time) {
+            held.set_value();
+            release.wait();
+            return result<store::changes>(store::changes{});
+        },
+        [](const result<store::receipt>&) {});
+    held.get_future().wait();
+    db.submit(
+        [id, body = to_record(revoked_for({"erp"}))](const store::rows&, wall_time) {
+            store::changes c;
+            c.events.push_back({id, "txn", body, "signal-before-a-disabling"});
+            return result<store::changes>(std::move(c));
+        },
+        [](const result<store::receipt>&) {});
+    std::promise<void> told;
+    auto now = std::make_shared<delivery::stream_change>();
+    db.submit(
+        [=](const store::rows& rows, wall_time) {
+            *now = {};
+            now->stream = rows.find_stream(id, stream).value();
+            now->stream.status = store::stream_status::disabled;
+            now->stream.extra = with_extra_number("", "disabled_at", rows.head());
+            now->epochs = rows.epochs(now->stream.row);
+            store::changes c;
+            c.updated_streams.push_back(now->stream);
+            return result<store::changes>(std::move(c));
+        },
+        [&, now](const result<store::receipt>& receipt) {
+            CHECK(receipt.has_value());
+            out(f).stream_changed(*now);
+            told.set_value();
+        });
+    go.set_value();
+    told.get_future().wait();
+    CHECK(transmitter_fixture::eventually([&] { return row_of(f, stream).continuity == 1; }));
+}
+
 TEST_CASE("another endpoint is used at once, for what the old one has not taken as well") {
     push_receiver first, second;
     temporary_folder folder;
@@ -327,4 +373,54 @@ TEST_CASE("replay sends again what was settled, the same, and counts it") {
     CHECK(out(f).counters().replayed == 0);  // of this run
     set_status(f, stream, store::stream_status::disabled);
     CHECK(replay({1, {}}).error() == errc::stream_not_enabled);
+}
+
+TEST_CASE("an idle poll stream that becomes a push stream goes on getting heartbeats") {
+    push_receiver receiver;
+    temporary_folder folder;
+    transmitter_fixture f([&](config& c) {
+        receiver.trusted_by(c, folder.path());
+        c.ssf.heartbeat = 100ms;
+    });
+    const auto beats = [](const sets& all) {
+        return std::any_of(all.begin(), all.end(), [](const auto& s) { return s.heartbeat(); });
+    };
+    const auto stream = make_poll_stream(f, "erp");
+    // Once a later stream has had its own, that of the first is due and waits for a poll.
+    drain(f, "crm", make_poll_stream(f, "crm"), beats);
+    change(f, stream, [&](store::stream& s, delivery::stream_change&, const store::rows&) {
+        s.method = store::delivery_method::push;
+        s.endpoint_url = receiver.url();
+    });
+    CHECK(receiver.wait(beats));
+}
+
+TEST_CASE("a notice of a pause that hung while the stream was enabled again is not repeated") {
+    push_receiver receiver;
+    temporary_folder folder;
+    transmitter_fixture f([&](config& c) {
+        receiver.trusted_by(c, folder.path());
+        c.push.pause_after = 1500ms;
+        c.push.timeout = 1s;
+    });
+    auto broken = std::make_shared<std::atomic<bool>>(true);
+    receiver.answer_with([=](const read_set& set) -> std::optional<net::http_response> {
+        if (!*broken) return push_receiver::reply(202);
+        if (set.type == events::stream_updated_type) return std::nullopt;  // hangs
+        return push_receiver::reply(503);
+    });
+    const auto notices = [](const sets& all) {
+        return std::count_if(all.begin(), all.end(), [](const auto& s) {
+            return s.type == events::stream_updated_type &&
+                   s.claims.find(R"("paused")") != std::string::npos;
+        });
+    };
+    const auto stream = make_push_stream(f, "erp", receiver);
+    commit(f, 1, 1);
+    REQUIRE(receiver.wait([&](const sets& all) { return notices(all) == 1; }));
+    const auto before = missions(receiver.received()).size();
+    set_status(f, stream, store::stream_status::enabled);
+    *broken = false;
+    REQUIRE(receiver.wait([&](const sets& all) { return missions(all).size() > before; }));
+    CHECK(notices(receiver.received()) == 1);
 }

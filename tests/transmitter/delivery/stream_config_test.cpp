@@ -143,6 +143,8 @@ TEST_CASE("the epoch keeps what the client may be told when the stream was made"
     CHECK(made.row.stream_id == "sid");
     CHECK(made.epoch.iss == "https://mas.example");
     CHECK(made.epoch.aud == "https://api.example");
+    c.audience.clear();
+    CHECK(make_epoch(c, issuer, {lifecycle}, {}).aud == "client");  // a SET has an audience
     CHECK(made.epoch.events_delivered == strings{lifecycle});
     const auto v = stream_visibility::from_json(made.epoch.visibility);
     REQUIRE(v);

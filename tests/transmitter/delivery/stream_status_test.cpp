@@ -91,6 +91,45 @@ TEST_CASE("a disabled stream that missed nothing is enabled without a word") {
     CHECK(f.row(id).continuity == 0);
 }
 
+TEST_CASE(
+    "what was unsettled when a stream was disabled is told when it is enabled, a crash between") {
+    stream_store f;
+    const auto id = f.create({lifecycle});
+    f.append_event();
+    bool open = false;
+    SUBCASE("its cursor stands behind") {
+        open = true;
+    }
+    SUBCASE("it stands where the issuer's routed_seq does") {}
+    const auto row = f.row(id).row;
+    REQUIRE(f.commit([&](const store::rows& rows, wall_time) -> result<store::changes> {
+        store::changes c;
+        c.cursors.push_back(rows.find_cursor(row).value());
+        c.cursors.back().open = open;
+        return c;
+    }));
+    REQUIRE(f.set_status(id, status::disabled));
+    // Delivery has had no time to write what it drops.
+    const auto r = f.set_status(id, status::enabled);
+    REQUIRE(r);
+    CHECK(f.row(id).continuity == 1);
+    CHECK(r->events.size() == 1);
+}
+
+TEST_CASE("a stream that had settled everything when it was disabled is enabled without a word") {
+    stream_store f;
+    const auto id = f.create({lifecycle});
+    f.append_event();
+    REQUIRE(f.commit([&](const store::rows& rows, wall_time) -> result<store::changes> {
+        store::changes c;
+        c.routed.emplace_back(f.issuer.id, rows.head());
+        return c;
+    }));
+    REQUIRE(f.set_status(id, status::disabled));
+    REQUIRE(f.set_status(id, status::enabled));
+    CHECK(f.row(id).continuity == 0);
+}
+
 TEST_CASE("what an operator has paused an operator alone enables") {
     stream_store f;
     const auto id = f.create({lifecycle});

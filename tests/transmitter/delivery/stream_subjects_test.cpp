@@ -74,6 +74,14 @@ TEST_CASE("subject requests are judged member by member") {
     const auto r = parse_subject_request(*doc);
     REQUIRE(r);
     CHECK(r->verified);
+
+    std::string long_one = R"({"stream_id":"s","subject":{"format":"complex")";
+    for (int i = 0; i < 17; ++i)
+        long_one += ",\"m" + std::to_string(i) + R"(":{"format":"opaque","id":")" +
+                    std::string(2000, 'x') + "\"}";
+    const auto too_long = json::parse(long_one + "}}");
+    REQUIRE(too_long);
+    CHECK(parse_subject_request(*too_long).error() == errc::invalid_request);
 }
 
 TEST_CASE("on a NONE stream a subject is followed from its adding to its removal") {
