@@ -28,7 +28,8 @@ std::string seal(std::string_view key, std::string_view context, std::string_vie
 result<std::string> open_sealed(std::string_view key, std::string_view context,
                                 std::string_view sealed);
 
-// `n` random octets in base64url. Never begins with '-': a command line would take it for an option.
+// `n` random octets in base64url. Never begins with '-': a command line would take it for an
+// option.
 std::string random_id(std::size_t n, random_source& random = system_random());
 
 }  // namespace mission::jose

@@ -6,7 +6,9 @@
 namespace mission::net::detail {
 namespace {
 
-constexpr std::size_t most_threads = 8;
+// Made when they are needed; they wait, and cost next to nothing. Several times what one client's
+// streams (streams_per_receiver, 16) can occupy with names that hang, so that it holds up no other.
+constexpr std::size_t most_threads = 64;
 constexpr std::size_t most_waiters = 16'384;
 
 }  // namespace

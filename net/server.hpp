@@ -34,6 +34,8 @@ struct server_options {
     // without client_ca_pem.
     bool accept_any_client_certificate = false;
     std::size_t max_body = limits::http_body_bytes;
+    // What bodies that have not ended may hold together; more is answered 503.
+    std::size_t max_unfinished = limits::http_unfinished_bytes;
     // A request with a larger body goes to the handler all the same, without the body and with
     // `body_too_large` set: who may not ask at all is told that first. The connection ends after
     // the answer.
@@ -53,7 +55,8 @@ struct server_counters {
 };
 
 // Malformed requests are answered 400, oversized heads 431, oversized bodies 413, an unknown
-// Expect 417; each with a JSON body {"err":..,"description":..} and Connection: close.
+// Expect 417, bodies beyond what all may hold together 503; each with a JSON body
+// {"err":..,"description":..} and Connection: close.
 class http_server {
   public:
     virtual ~http_server() = default;

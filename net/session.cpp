@@ -93,6 +93,7 @@ session::session(std::shared_ptr<server_shared> shared, int fd, peer_address pee
       peer_(std::move(peer)) {}
 
 session::~session() {
+    release_body();
     if (phase_ != phase::closed) shared_->leave(peer_.text);
 }
 
@@ -292,12 +293,35 @@ void session::parsed(parse_status status) {
             return;
         case parse_status::more:
             starved_ = true;
+            if (!hold_body()) {
+                parser_.request().body = {};
+                return refuse(503, "unavailable", "too many unfinished requests");
+            }
             if (input_.size() > input_limit) refuse(400, "invalid_request", "malformed request");
             return;
     }
 }
 
+bool session::hold_body() {
+    const auto size = parser_.request().body.size();
+    // What a head may have, a body may have without being counted.
+    if (size <= std::max(held_, limits::http_header_bytes)) return true;
+    const auto more = size - held_;
+    if (shared_->unfinished.fetch_add(more) + more > shared_->options.max_unfinished) {
+        shared_->unfinished.fetch_sub(more);
+        return false;
+    }
+    held_ = size;
+    return true;
+}
+
+void session::release_body() noexcept {
+    shared_->unfinished.fetch_sub(held_);
+    held_ = 0;
+}
+
 void session::dispatch() {
+    release_body();  // it is the handler's now
     ++shared_->requests;
     phase_ = phase::handling;
     expire_at(never);  // the handler has as long as it takes; a long poll takes 30 s
@@ -360,6 +384,7 @@ void session::answer(std::uint64_t exchange, http_response r) {
 }
 
 void session::refuse(int status, std::string_view what, std::string_view description) {
+    release_body();
     ++shared_->bad_requests;
     const auto r = shared_->handler.refuse(parser_.request(), status, what, description);
     head_only_ = parser_.head_only();
@@ -476,6 +501,7 @@ void session::close() {
     if (phase_ == phase::closed) return;
     phase_ = phase::closed;
     gone_.store(true, std::memory_order_release);
+    release_body();
     expire_at(never);
     boost::system::error_code ignored;
     descriptor_.close(ignored);

@@ -33,19 +33,33 @@ spdlog::level::level_enum to_spdlog(level l) {
     return spdlog::level::err;
 }
 
+// The first octet of U+0080 to U+009F in UTF-8: to a terminal they are what ESC begins.
+bool is_c1(std::string_view text, std::size_t at) {
+    return text[at] == '\xc2' && at + 1 < text.size() &&
+           (static_cast<unsigned char>(text[at + 1]) & 0xe0) == 0x80;
+}
+
+void append_escaped(std::string& out, unsigned char octet) {
+    static constexpr char digits[] = "0123456789abcdef";
+    out += "\\x";
+    out += digits[octet >> 4];
+    out += digits[octet & 15];
+}
+
 // One line stays one line, whatever a peer put into a value.
 void append_quoted(std::string& out, std::string_view value) {
-    static constexpr char digits[] = "0123456789abcdef";
     out += '"';
-    for (const char c : value) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        const char c = value[i];
         const auto octet = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') {
             out += '\\';
             out += c;
         } else if (octet < 0x20 || octet == 0x7f) {
-            out += "\\x";
-            out += digits[octet >> 4];
-            out += digits[octet & 15];
+            append_escaped(out, octet);
+        } else if (is_c1(value, i)) {
+            append_escaped(out, octet);
+            append_escaped(out, static_cast<unsigned char>(value[++i]));
         } else {
             out += c;
         }
@@ -55,9 +69,11 @@ void append_quoted(std::string& out, std::string_view value) {
 
 bool needs_quotes(std::string_view value) {
     if (value.empty()) return true;
-    for (const char c : value) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        const char c = value[i];
         const auto octet = static_cast<unsigned char>(c);
         if (octet <= 0x20 || octet == 0x7f || c == '"' || c == '\\' || c == '=') return true;
+        if (is_c1(value, i)) return true;
     }
     return false;
 }

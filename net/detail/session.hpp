@@ -37,6 +37,8 @@ struct server_shared {
     std::atomic<bool> stopping{false};
     std::function<void()> on_closed;  // set once, before the first session; any strand
 
+    // Octets of bodies that have begun and not ended.
+    std::atomic<std::size_t> unfinished{0};
     std::atomic<std::uint64_t> accepted{0}, refused{0}, requests{0}, timeouts{0}, tls_failures{0},
         bad_requests{0};
 
@@ -92,6 +94,8 @@ class session final : public watched, public std::enable_shared_from_this<sessio
     bool shake_hands();
     bool read_request();
     void parsed(parse_status status);
+    bool hold_body();  // false: there is no room for so much of it
+    void release_body() noexcept;
     void dispatch();
     bool may_read();
     bool watch_peer();
@@ -123,6 +127,7 @@ class session final : public watched, public std::enable_shared_from_this<sessio
     bool starved_ = true;  // `input_` is not enough for the next step
     bool in_message_ = false;
     bool in_body_ = false;
+    std::size_t held_ = 0;  // of `unfinished`
     std::string output_;
     std::size_t sent_ = 0;
     bool close_after_ = false;

@@ -235,6 +235,39 @@ TEST_CASE("a name whose servers do not answer holds up nobody but who asked for 
     client->stop();
 }
 
+TEST_CASE("as many names as a client has streams may hang, and others are looked up") {
+    class stuck_resolver final : public resolver {
+      public:
+        promised<int> release;
+        std::atomic<int> stuck{0};
+        result<std::vector<std::string>> resolve(const std::string& host) override {
+            if (host.starts_with("slow")) {
+                ++stuck;
+                release.wait();
+            }
+            return std::vector<std::string>{"127.0.0.1"};
+        }
+    };
+    constexpr int hostile = 32;  // two clients with streams_per_receiver (16) each
+    served s(plain_options());
+    const auto names = std::make_shared<stuck_resolver>();
+    auto options = trusting();
+    options.names = names;
+    const auto rt = make_runtime(1, 1);
+    const auto client = make_http_client(*rt, options).value();
+    const auto port = std::to_string(s.server->port());
+    std::vector<std::shared_ptr<pending_request>> pending;
+    for (int i = 0; i < hostile; ++i) {
+        client_request r;
+        r.url = "http://slow" + std::to_string(i) + ".example:" + port + "/";
+        pending.push_back(client->send(std::move(r), [](result<http_response>) {}));
+    }
+    CHECK(eventually([&] { return names->stuck == hostile; }));
+    CHECK(fetch(*client, "http://quick.example:" + port + "/").value().status == 200);
+    names->release.set(1);
+    client->stop();
+}
+
 TEST_CASE("a request times out although its name is still being looked up") {
     class stuck_resolver final : public resolver {
       public:

@@ -92,6 +92,38 @@ TEST_CASE("a chunked body arrives whole and its trailer does not pass for a head
     CHECK(c.read_all().find("stolen") == std::string::npos);
 }
 
+TEST_CASE("bodies that do not end are bounded together; small ones and later ones are taken") {
+    auto options = plain_options();
+    options.max_unfinished = 200'000;
+    served s(options, [](http_request r, responder respond) {
+        http_response a;
+        a.body = "took " + std::to_string(r.body.size());
+        respond(std::move(a));
+    });
+    const auto head = [](std::size_t size) {
+        return "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
+    };
+    std::vector<std::unique_ptr<raw_client>> stalled;
+    for (int i = 0; i < 10; ++i) {
+        stalled.push_back(std::make_unique<raw_client>(s.server->port()));
+        stalled.back()->send(head(300'000) + std::string(90'000, 'x'));
+    }
+    // Two of 90,000 octets fit.
+    CHECK(eventually([&] { return s.server->counters().bad_requests >= 8; }));
+    CHECK(s.server->counters().requests == 0);
+    raw_client small(s.server->port());
+    small.send(head(2000) + std::string(1000, 'x'));
+    small.send(std::string(1000, 'x'));
+    CHECK(small.read_until("took 2000").starts_with("HTTP/1.1 200 "));
+    stalled.clear();
+    CHECK(eventually([&] {
+        raw_client whole(s.server->port());
+        whole.send(head(150'000) + std::string(150'000, 'x'));
+        whole.end_sending();
+        return whole.read_all().find("took 150000") != std::string::npos;
+    }));
+}
+
 TEST_CASE("HEAD is answered with the length and without the body") {
     const auto got = answer_to("HEAD /x HTTP/1.1\r\nHost: x\r\n\r\n");
     CHECK(got.find("Content-Length: 8\r\n") != std::string::npos);

@@ -16,6 +16,8 @@ TEST_CASE("columns are as wide as their longest cell, counted in characters") {
 TEST_CASE("text of others cannot move the cursor") {
     const auto d = json::parse(R"({"reason":"done\u001b[2Jnow\nnew line"})").value();
     CHECK(cell(d, "reason") == "done?[2Jnow?new line");
+    const auto c1 = json::parse(R"({"reason":"a\u009b2Jb\u0085c\u00e9"})").value();
+    CHECK(cell(c1, "reason") == "a?2Jb?c\u00e9");
 }
 
 TEST_CASE("a mission shows which listener has heard of its version and which has not") {

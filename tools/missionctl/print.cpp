@@ -13,9 +13,14 @@ std::size_t width(std::string_view s) {
 
 std::string harmless(std::string_view s) {
     std::string out;
-    for (const char c : s) {
-        const auto u = static_cast<unsigned char>(c);
-        out += (u < 0x20 || u == 0x7f) ? '?' : c;
+    for (std::size_t i = 0; i < s.size(); ++i) {
+        const auto at = [&](std::size_t n) {
+            return n < s.size() ? static_cast<unsigned char>(s[n]) : 0u;
+        };
+        // U+0080 to U+009F do in one what ESC begins.
+        const bool c1 = at(i) == 0xc2 && (at(i + 1) & 0xe0) == 0x80;
+        if (c1) ++i;
+        out += (c1 || at(i) < 0x20 || at(i) == 0x7f) ? '?' : s[i];
     }
     return out;
 }

@@ -19,10 +19,15 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool typ_allowed(std::string_view typ, const token_issuer_config& issuer) {
-    // RFC 7515 section 4.1.9: media types, compared without case.
+// RFC 9068 section 2.1; RFC 7515 section 4.1.9: media types, compared without case.
+bool is_access_token(std::string_view typ) {
     const auto t = lower(typ);
-    if (t == "at+jwt" || t == "application/at+jwt") return true;
+    return t == "at+jwt" || t == "application/at+jwt";
+}
+
+bool typ_allowed(std::string_view typ, const token_issuer_config& issuer) {
+    if (is_access_token(typ)) return true;
+    const auto t = lower(typ);
     return issuer.typ_jwt && (t == "jwt" || t.empty());
 }
 
@@ -122,6 +127,10 @@ result<foreign_claims> verify_jwt(const jose::compact& token, const token_issuer
     const auto claims = json::parse(token.payload);
     if (!claims || !claims->IsObject()) return error{errc::malformed_token};
     if (json::find_string(*claims, "iss") != issuer.issuer) return error{errc::wrong_issuer};
+    // RFC 9068 section 2.2: there. Falling back to `sub` would make a client of a user who is
+    // called like one.
+    if (is_access_token(token.typ) && !json::find_string(*claims, "client_id"))
+        return error{errc::bad_claims, "client_id"};
     auto out = read_claims(*claims, issuer);
     if (!out) return out;
     if (out->audiences.empty()) return error{errc::bad_claims, "aud"};
@@ -143,6 +152,9 @@ result<foreign_claims> read_introspection(std::string_view body, const token_iss
     if (!*active) return error{errc::token_expired, "not active"};
     if (json::find(*answer, "iss") && json::find_string(*answer, "iss") != issuer.issuer)
         return error{errc::wrong_issuer};
+    // RFC 7662 section 2.2: `sub` is usually a person, who must not be the client of that name.
+    if (!json::find_string(*answer, "client_id") && !json::find_string(*answer, "azp"))
+        return error{errc::bad_claims, "client_id"};
     auto out = read_claims(*answer, issuer);
     if (!out) return out;
     const auto exp = date(*answer, "exp");

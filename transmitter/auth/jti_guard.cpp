@@ -33,6 +33,9 @@ result<void> jti_guard::accept(std::string_view client_id, std::string_view jti,
 }
 
 void jti_guard::drop_expired(wall_time now) {
+    // While it is full every request asks for it; a second frees as much.
+    if (now >= swept_ && now - swept_ < std::chrono::seconds(1)) return;
+    swept_ = now;
     std::erase_if(seen_, [now](const auto& entry) { return entry.second <= now; });
     // Amortised: the next sweep comes when half as much again has been added.
     sweep_at_ = std::clamp<std::size_t>(seen_.size() + seen_.size() / 2, 1024, capacity_);

@@ -40,6 +40,7 @@ class jti_guard {
     std::mutex mutex_;
     std::unordered_map<key, wall_time, hash> seen_;
     std::size_t sweep_at_ = 1024;
+    wall_time swept_{};
 };
 
 }  // namespace mission::transmitter

@@ -34,8 +34,15 @@ result<std::string> body_of(result<net::http_response> got) {
     return std::move(got->body);
 }
 
+// Look-ups that wait for the same issuer. Each has its own bound, or tokens that anybody can make
+// up, said to be of an issuer that does not answer, would keep out those of all others.
+struct lane {
+    std::size_t flights = 0, passengers = 0;
+};
+
 struct source {
     const token_issuer_config* config = nullptr;
+    lane asked;
     std::unique_ptr<net::http_client> client;
     issuer_keys keys;
     std::vector<std::function<void()>> waiting;  // for the keys
@@ -100,17 +107,19 @@ class sources final : public token_sources, public std::enable_shared_from_this<
             if (!s) return then(not_good);
             if (!s->config->jwks_uri.empty()) {
                 if (auto found = try_keys(*s, jwt->token)) return then(std::move(*found));
-                if (!take_off(hash, std::move(then))) return;
+                if (!take_off(s->asked, hash, std::move(then))) return;
                 return wait_for_keys(*s, std::string(token), hash);
             }
-            if (take_off(hash, std::move(then))) introspect({s}, std::string(token), hash);
+            if (take_off(s->asked, hash, std::move(then)))
+                introspect({s}, std::string(token), hash);
             return;
         }
         std::vector<source*> asked;
         for (const auto& s : sources_)
             if (!s->config->introspection.empty()) asked.push_back(s.get());
         if (asked.empty()) return then(not_good);
-        if (take_off(hash, std::move(then))) introspect(std::move(asked), std::string(token), hash);
+        if (take_off(opaque_, hash, std::move(then)))
+            introspect(std::move(asked), std::string(token), hash);
     }
 
   private:
@@ -123,16 +132,19 @@ class sources final : public token_sources, public std::enable_shared_from_this<
     // ---- Flights: one look-up per token, whoever brings it.
 
     // True: the caller is the first and has to land(); else `then` waits or has been refused.
-    bool take_off(const jose::digest256& hash, done then) {
+    bool take_off(lane& on, const jose::digest256& hash, done then) {
         {
             const std::lock_guard lock(mutex_);
             const auto it = flights_.find(hash);
-            const bool room = it != flights_.end() || flights_.size() < limits::token_lookups;
-            if (!stopped_ && room && passengers_ < limits::token_lookup_waiters) {
-                ++passengers_;
-                auto& flight = flights_[hash];
-                flight.push_back(std::move(then));
-                return flight.size() == 1;
+            const bool first = it == flights_.end();
+            const bool room = !first || on.flights < limits::token_lookups;
+            if (!stopped_ && room && on.passengers < limits::token_lookup_waiters) {
+                if (first) ++on.flights;
+                ++on.passengers;
+                auto& taken = first ? flights_[hash] : it->second;
+                taken.on = &on;
+                taken.passengers.push_back(std::move(then));
+                return first;
             }
         }
         then(cannot_say);
@@ -145,9 +157,10 @@ class sources final : public token_sources, public std::enable_shared_from_this<
             const std::lock_guard lock(mutex_);
             const auto it = flights_.find(hash);
             if (it == flights_.end()) return;
-            passengers = std::move(it->second);
+            passengers = std::move(it->second.passengers);
+            --it->second.on->flights;
+            it->second.on->passengers -= passengers.size();
             flights_.erase(it);
-            passengers_ -= passengers.size();
         }
         for (auto& then : passengers)
             then(found);
@@ -311,8 +324,12 @@ class sources final : public token_sources, public std::enable_shared_from_this<
     service& common_;
     std::vector<std::unique_ptr<source>> sources_;
     std::mutex mutex_;  // of everything below, and of what the sources remember
-    std::map<jose::digest256, std::vector<done>> flights_;
-    std::size_t passengers_ = 0;
+    struct flight {
+        lane* on = nullptr;
+        std::vector<done> passengers;
+    };
+    std::map<jose::digest256, flight> flights_;
+    lane opaque_;  // tokens that do not say whose they are
     bool stopped_ = false;
 };
 

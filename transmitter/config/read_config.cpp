@@ -27,7 +27,11 @@ void read_issuers(setting* list, const std::string& file, const environment& env
         if (!parsed) s.fail("url", parsed.error().detail);
         // Two that differ in the last slash alone would have the same endpoints.
         for (const auto& other : c.issuers)
-            if (other.base() == parsed->base()) s.fail("url", "is there twice");
+            if (other.base() == parsed->base())
+                s.fail("url", "is there twice");
+            else if (other.path == parsed->path)
+                // Requests are told apart by their path: one of the two would never be asked.
+                s.fail("url", "has the path of \"" + other.url + "\"");
         if (const auto mode = s.one_of("mode", {"authoritative", "mirror"});
             mode && *mode == "mirror")
             s.fail("mode", "= \"mirror\" is not available in this version");

@@ -74,11 +74,26 @@ TEST_CASE("a JWT access token is taken with its client, scopes, audiences and en
     CHECK(r->jkt == "J");
 }
 
-TEST_CASE("the client is client_id, else azp, else sub; scopes may be an array scp") {
+TEST_CASE("an at+jwt names its client; a user who is called like one is none") {
     const signing_key k;
+    const auto keys = keys_of(k);
+    // RFC 9068 section 2.2.
+    CHECK(judge(k, keys, claims(R"(,"sub":"c1")")) == errc::bad_claims);
+    CHECK(judge(k, keys, claims(R"(,"sub":"c1","azp":"c1")")) == errc::bad_claims);
+    CHECK(judge(k, keys, claims(R"(,"sub":"c1","client_id":7)"), "application/at+jwt") ==
+          errc::bad_claims);
+    auto lenient = issuer();
+    lenient.typ_jwt = true;
+    CHECK(judge(k, keys, claims(R"(,"sub":"c1")"), "at+jwt", lenient) == errc::bad_claims);
+}
+
+TEST_CASE("where JWT is a token: client_id, else azp, else sub; scopes may be an array scp") {
+    const signing_key k;
+    auto lenient = issuer();
+    lenient.typ_jwt = true;
     const auto read_jwt = [&](std::string_view more) {
-        const auto text = k.sign("application/at+jwt", claims(more));
-        return verify_jwt(peek_jwt(text)->token, issuer(), keys_of(k), now).value();
+        const auto text = k.sign("JWT", claims(more));
+        return verify_jwt(peek_jwt(text)->token, lenient, keys_of(k), now).value();
     };
     CHECK(read_jwt(R"(,"azp":"z","sub":"s")").client_id == "z");
     CHECK(read_jwt(R"(,"sub":"s")").client_id == "s");
@@ -182,6 +197,7 @@ TEST_CASE("an introspection answer that says no, or nothing sensible, lets nobod
           errc::token_expired);
     CHECK(refused(R"({"active":true,"client_id":"c","iss":"https://b"})") == errc::wrong_issuer);
     CHECK(refused(R"({"active":true})") == errc::bad_claims);
+    CHECK(refused(R"({"active":true,"sub":"c"})") == errc::bad_claims);  // a person, perhaps
     CHECK(refused(R"({"active":true,"client_id":"c","nbf":)" + std::to_string(t + 60) + "}") ==
           errc::issued_in_future);
     for (const char* body : {"", "[]", "{}", "true", R"({"active":"true"})", R"({"active":1})",

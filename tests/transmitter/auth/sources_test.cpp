@@ -308,6 +308,40 @@ TEST_CASE("who brings a token while it is looked up waits for the same answer") 
     CHECK(b.server.asked() == 1);
 }
 
+TEST_CASE("tokens said to be of an issuer that hangs keep out nobody else's") {
+    opaque_bench b;
+    fake_server hanging(b.runtime());
+    std::mutex mutex;
+    std::vector<net::responder> held;
+    std::promise<void> asked;
+    hanging.answer([&](const net::http_request&, const net::responder& respond) {
+        const std::lock_guard lock(mutex);
+        held.push_back(respond);
+        if (held.size() == 1) asked.set_value();
+    });
+    b.add_issuer(hanging, false, "https://hangs.example");
+    b.says("");
+    b.start();
+    const signing_key nobody;
+    std::vector<std::future<net::http_request>> answers;
+    for (std::size_t i = 0; i <= limits::token_lookups; ++i) {
+        auto p = std::make_shared<std::promise<net::http_request>>();
+        answers.push_back(p->get_future());
+        const auto made_up = nobody.sign(
+            "at+jwt", R"({"iss":"https://hangs.example","jti":")" + std::to_string(i) + "\"}");
+        b.auth().prepare(b.request("Bearer " + made_up),
+                         [p](net::http_request r) { p->set_value(std::move(r)); });
+    }
+    REQUIRE(asked.get_future().wait_for(10s) == std::future_status::ready);
+    // One too many for that issuer, and told so.
+    REQUIRE(answers.back().wait_for(10s) == std::future_status::ready);
+    CHECK(answers.front().wait_for(0s) != std::future_status::ready);
+    CHECK(b.bearer("opaque"));
+    b.auth().stop();
+    for (auto& a : answers)
+        REQUIRE(a.wait_for(10s) == std::future_status::ready);
+}
+
 TEST_CASE("look-ups are bounded: one more is told to come again, and stopping ends all") {
     opaque_bench b;
     std::mutex mutex;

@@ -254,6 +254,16 @@ TEST_CASE("what comes with a later version is refused, not ignored") {
     }
 }
 
+TEST_CASE("issuers are told apart by their paths; two of one path are refused") {
+    const auto two = [](const std::string& url) {
+        return minimal + "[[issuer]]\nurl = \"" + url + "\"\n";
+    };
+    CHECK(contains(refusal(two("https://localhost:8443/")), "is there twice"));
+    CHECK(contains(refusal(two("https://other.example")), "has the path of"));
+    CHECK(contains(refusal(two("https://localhost:9443/")), "has the path of"));
+    CHECK(read(two("https://other.example/b")));
+}
+
 TEST_CASE("with several issuers a client names its own") {
     const std::string two = minimal + "[[issuer]]\nurl = \"https://localhost:8443/b\"\n";
     CHECK(contains(refusal(two + "[[client]]\nid = \"a\"\n"), "several issuers"));
