@@ -9,6 +9,7 @@
 #include "events/mission_event.hpp"
 #include "events/subject.hpp"
 #include "net/http.hpp"
+#include "receiver/subscribe/token_source.hpp"
 
 namespace mission::receiver {
 namespace {
@@ -99,6 +100,7 @@ void check_options(const ms::options& o) {
         if (subject.has_error()) refuse("subjects", subject.error().message());
     }
     if (o.max_missions == 0) refuse("max_missions", "has to be positive");
+    if (o.poll_timeout.count() <= 0) refuse("poll_timeout", "has to be positive");
     if (o.delivery == ms::delivery::poll) {
         if (!o.push_listen.empty()) refuse("push_listen", "makes no sense with poll delivery");
         return;
@@ -165,6 +167,12 @@ link_options link_options_of(const ms::options& o, std::shared_ptr<quirk_log> qu
     l.token_hosts = o.token_hosts;
     l.token_endpoint = o.token_endpoint;
     l.token_scope = o.token_scope;
+    for (const auto& secret : {o.client_secret, o.token, o.push_authorization_header}) {
+        if (!secret.empty()) l.known.push_back(secret);
+    }
+    if (!o.client_secret.empty()) {
+        l.known.push_back(basic_credentials(o.client_id, o.client_secret));
+    }
     l.quirks = quirks ? std::move(quirks) : std::make_shared<quirk_log>(o);
     l.log = o.log;
     return l;
@@ -184,6 +192,12 @@ wanted_stream make_wanted(const ms::options& o, std::uint16_t push_port) {
     w.events_chosen = !o.events.empty();
     w.replace = o.replace_stream;
     return w;
+}
+
+bool missions_wanted(const ms::options& o) {
+    // Of a stream that the transmitter has made it says itself what it carries.
+    if (o.events.empty()) return o.stream_id.empty();
+    return any_mission_event(o.events);
 }
 
 }  // namespace mission::receiver

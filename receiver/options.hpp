@@ -30,5 +30,7 @@ listen_address parse_listen(const std::string& text);
 
 // `push_port` replaces "{port}".
 wanted_stream make_wanted(const ms::options& o, std::uint16_t push_port);
+// The host has asked for events about missions, by name or by naming none.
+bool missions_wanted(const ms::options& o);
 
 }  // namespace mission::receiver

@@ -18,6 +18,7 @@
 #include "receiver/subscribe/status_desk.hpp"
 #include "receiver/subscribe/stream_client.hpp"
 #include "receiver/teardown/pool.hpp"
+#include "receiver/words.hpp"
 
 namespace mission::receiver {
 namespace {
@@ -25,6 +26,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t doubtful_at_start_max = 10'000;
+constexpr std::size_t changes_waiting_max = 100'000;
 constexpr auto live_look = milliseconds(5);
 
 class facade final : public ms::receiver, public ms::mission_cache {
@@ -252,6 +254,7 @@ class facade final : public ms::receiver, public ms::mission_cache {
     }
     void make_engine(credentials& who);
     void keep_dpop_key(credentials& who);
+    void warn_of_plain_token();
     void start_handlers();
     void make_network(credentials who);
     void listen();
@@ -260,6 +263,7 @@ class facade final : public ms::receiver, public ms::mission_cache {
     const std::shared_ptr<quirk_log> quirks_ = std::make_shared<quirk_log>(o_);
     std::vector<std::function<void(const ms::mission_view&, ms::effect)>> on_change_;
     bool started_ = false, stopped_ = false;
+    bool plain_token_ = false;  // to be warned of; in start(), then on the stream's strand
 
     // Destroyed from the last to the first, after stop() has joined every thread.
     std::unique_ptr<net::runtime> rt_;
@@ -277,6 +281,7 @@ class facade final : public ms::receiver, public ms::mission_cache {
     std::unique_ptr<net::http_server> server_;
     std::shared_ptr<stream_client> stream_;
 
+    std::atomic<bool> changes_lost_{false};  // said so; until they are taken again
     std::atomic<engine*> engine_ptr_{nullptr};
     std::atomic<const std::string*> issuer_{nullptr};
     std::mutex m_;
@@ -325,8 +330,12 @@ void facade::make_engine(credentials& who) {
     h.wake_after = [this](milliseconds delay) { wake_after(delay); };
     if (!on_change_.empty()) {
         h.on_change = [this](const ms::mission_view& v, ms::effect e) {
+            bool taken = true;
             for (const auto& fn : on_change_)
-                changes_->post(guarded([&fn, v, e] { fn(v, e); }));
+                taken = changes_->post(guarded([&fn, v, e] { fn(v, e); })) && taken;
+            // A host that hangs in its callback does not fill the memory.
+            if (changes_lost_.exchange(!taken) || taken) return;
+            log(ms::log_level::error, "on_change is too slow: changes are not told to it");
         };
     }
     h.on_verified = [this] {
@@ -343,14 +352,17 @@ void facade::make_engine(credentials& who) {
     if (!issuer.empty()) engine_->set_issuers(std::move(issuer), o_.mission_issuers);
     note_issuer();
     keep_dpop_key(who);
-    if (who.token_only()) {
-        // wire.md section 4: a plain token is not taken there.
-        log(ms::log_level::warning,
-            "Mission Status is out of reach: it wants a private key, a certificate or a client "
-            "secret, and there is a plain token alone (unless the transmitter has allow_bearer "
-            "on). "
-            "What is unknown, missed or stale stays denied until the stream tells it");
-    }
+    plain_token_ = who.token_only();
+    if (missions_wanted(o_)) warn_of_plain_token();
+}
+
+// wire.md section 4: a plain token is not taken there.
+void facade::warn_of_plain_token() {
+    if (!std::exchange(plain_token_, false)) return;
+    log(ms::log_level::warning,
+        "Mission Status is out of reach: it wants a private key, a certificate or a client secret, "
+        "and there is a plain token alone (unless the transmitter has allow_bearer on). What is "
+        "unknown, missed or stale stays denied until the stream tells it");
 }
 
 void facade::make_network(credentials who) {
@@ -389,7 +401,7 @@ void facade::start() {
     rt_ = net::make_runtime(1, 1);
     pool_ = make_worker_pool(o_.worker_threads);
     changes_ = std::make_shared<serial_queue>(
-        [this](std::function<void()> job) { run_on_host(std::move(job)); });
+        [this](std::function<void()> job) { run_on_host(std::move(job)); }, changes_waiting_max);
     make_engine(who);
     make_network(std::move(who));
     listen();
@@ -397,6 +409,8 @@ void facade::start() {
     stream_client::options s;
     s.wanted = make_wanted(o_, push_port());
     s.poll = o_.delivery == ms::delivery::poll;
+    s.poll_timeout = o_.poll_timeout;
+    s.missions_wanted = missions_wanted(o_);
     s.audience = o_.audience;
     s.mission_issuers = o_.mission_issuers;
     s.subjects = o_.subjects;
@@ -404,7 +418,8 @@ void facade::start() {
     s.quirks = quirks_;
     s.log = o_.log;
     s.on_audience = [this](const std::string& audience) { desk_->set_audience(audience); };
-    s.on_ready = [this] {
+    s.on_ready = [this](bool missions) {
+        if (missions) warn_of_plain_token();
         note_issuer();
         // I10, wire.md section 5: each held mission is confirmed, whatever was missed.
         for (const auto& key : engine_->held_missions())
@@ -448,10 +463,14 @@ void facade::start_handlers() {
         (done ? w.settled_events : w.events).push_back(e);
         state_->submit(std::move(w), nullptr);
     };
-    i.log = [this](const event_record& e, bool done) {
+    i.log = [this](const event_record& e, bool done, const std::string& handler) {
+        // Who, what and which: never the body, which may hold what logs must not.
         log(done ? ms::log_level::info : ms::log_level::warning, "event",
-            {{"type", e.type},
-             {"jti", e.jti},
+            {{"type", peer_words(e.type)},
+             {"iss", e.iss},
+             {"jti", peer_words(e.jti)},
+             {"txn", peer_words(e.txn)},
+             {"handler", handler},
              {"attempt", std::to_string(e.attempts)},
              {"outcome", std::string(ms::name(e.last))},
              {"evidence", e.evidence}});

@@ -1,10 +1,12 @@
 #include "receiver/engine/engine.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/limits.hpp"
 #include "events/mission_event.hpp"
 #include "receiver/teardown/plan.hpp"
+#include "receiver/words.hpp"
 
 namespace mission::receiver {
 
@@ -21,6 +23,15 @@ std::vector<std::string> words(const std::string& text) {
         at = end + 1;
     }
     return out;
+}
+
+// nullopt for what is no number: a state that somebody has touched stops nobody from starting.
+template <class Number>
+std::optional<Number> number_in(const std::string& text) {
+    Number n{};
+    const auto r = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (r.ec != std::errc() || r.ptr != text.data() + text.size()) return std::nullopt;
+    return n;
 }
 
 }  // namespace
@@ -49,9 +60,15 @@ void engine::load(state_snapshot snapshot) {
     d.identity.missions = words(settings_["covered_missions"]);
     d.identity.subjects = settings_["subjects_digest"];
     d.identity.all_subjects = settings_["all_subjects"] == "1";
-    if (!settings_["continuity"].empty()) d.continuity = std::stoll(settings_["continuity"]);
+    d.continuity = number_in<std::int64_t>(settings_["continuity"]);
     d.log_epoch = settings_["log_epoch"];
-    if (!settings_["epoch"].empty()) d.epoch = std::stoull(settings_["epoch"]);
+    if (const auto epoch = number_in<std::uint64_t>(settings_["epoch"])) {
+        d.epoch = *epoch;
+    } else {
+        // Not known which it was: one in which nothing is confirmed.
+        for (const auto& m : snapshot.missions)
+            d.epoch = std::max(d.epoch, m.confirmed_epoch + 1);
+    }
     fresh_ = stream_freshness(d);
     table_.set_stream(fresh_.word());
     // Asked for before the restart: the answer may still come, and is none that we do not know.
@@ -61,10 +78,15 @@ void engine::load(state_snapshot snapshot) {
         seen_.add(iss, jti, at);
     if (hooks_.events != nullptr) hooks_.events->restore(std::move(snapshot.events));
     const auto now = hooks_.now();
+    // No Status is fresh for longer than the transmitter's bound: what seems so was written under a
+    // clock that has been set back since, and how long ago that was nobody knows.
+    const auto bound =
+        std::chrono::seconds(number_in<std::int64_t>(settings_["max_stale_seconds"]).value_or(0));
+    const auto believed = to_wall(now) + bound + limits::clock_skew;
     for (auto& m : snapshot.missions) {
         slot s;
         s.now = std::move(m);
-        if (s.now.fresh_until) {
+        if (s.now.fresh_until && bound.count() > 0 && *s.now.fresh_until <= believed) {
             s.fresh_until = deadline_at(to_milliseconds(*s.now.fresh_until), now);
         }
         auto& at = missions_[s.now.key] = std::move(s);
@@ -187,9 +209,9 @@ void engine::committed(const mission_key& key, std::uint64_t revision,
     log(log_level::info, "mission changed",
         {{"mission", v.id},
          {"version", std::to_string(v.now.version)},
-         {"state", v.state},
+         {"state", peer_words(v.state)},
          {"effect", std::string(ms::name(effect))},
-         {"reason", v.reason}});
+         {"reason", peer_words(v.reason)}});
     if (hooks_.on_change) hooks_.on_change(v, effect);
 }
 

@@ -4,6 +4,7 @@
 #include "events/mission_event.hpp"
 #include "receiver/engine/engine.hpp"
 #include "receiver/verify/verify.hpp"
+#include "receiver/words.hpp"
 
 namespace mission::receiver {
 
@@ -54,28 +55,45 @@ std::string engine::critical_member(const events::subject* subject) const {
     return {};
 }
 
-// SSF 1.0 section 3.6: acknowledged, counted, without effect.
+// SSF 1.0 section 3.6: acknowledged, counted, without the event's effect.
 void engine::drop(events::received_set& set, const std::string& member,
                   std::function<void(set_outcome)> done) {
     counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
     log(log_level::warning, "an event is dropped: its subject has a critical member unknown to us",
-        {{"type", set.type}, {"jti", set.jti.substr(0, 64)}, {"member", member.substr(0, 64)}});
-    std::optional<mission_key> mission;
+        {{"type", peer_words(set.type)},
+         {"jti", peer_words(set.jti.substr(0, 64))},
+         {"member", peer_words(member.substr(0, 64))}});
+    std::optional<events::mission_change> change;
     if (events::is_mission_event(set.type)) {
-        const auto change = events::parse_mission_event(set.type, *set.event, *set.sub_id);
-        if (change.has_value()) mission = mission_key{change->issuer, change->mission_id};
+        auto parsed = events::parse_mission_event(set.type, *set.event, *set.sub_id);
+        if (parsed.has_value()) change = std::move(*parsed);
     }
+    auto answer = [done = std::move(done)](const result<void>& r) {
+        done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
+    };
+    after later;
     {
         std::lock_guard lock(m_);
         state_write w;
         remember_jti(set, w);
-        state_.submit(std::move(w), [done = std::move(done)](const result<void>& r) {
-            done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
-        });
-        // It has changed somehow: Status says how, where it is one of ours.
-        if (mission && missions_.count(*mission) == 0) mission.reset();
+        auto it = missions_.end();
+        if (change) it = missions_.find({change->issuer, change->mission_id});
+        // One of ours has changed somehow, and no heartbeat would tell that we do not know how: it
+        // is in doubt until a Status that is asked for from here on says.
+        const bool doubted = it != missions_.end() && !ms::is_terminal(told(it->second.now)) &&
+                             (change->version > it->second.now.version ||
+                              change->log_epoch != it->second.now.log_epoch);
+        if (!doubted) return state_.submit(std::move(w), std::move(answer));
+        state_.submit(std::move(w), nullptr);
+        auto& s = it->second;
+        s.doubted_at = s.revision + 1;
+        applied a;
+        a.next = s.now;
+        a.next.gap = a.ask_status = true;
+        take(s, std::move(a), std::move(answer), later);
     }
-    if (mission && hooks_.ask_status) hooks_.ask_status(*mission, true);
+    for (auto& f : later)
+        f();
 }
 
 void engine::receive_event(events::received_set& set, std::function<void(set_outcome)> done) {

@@ -151,26 +151,32 @@ std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
             // Also when it is undecided: a process may have been paused before a restart.
             if (m.paused != pause::none) emit(key, ms::effect::fresh, a.version);
             m.paused = pause::none;
-            auto until = p->freshness.fresh_until.wall;
-            const bool vouched =
-                p->freshness.confirmed_epoch == stream.epoch && stream.live_until.wall >= until;
+            auto until = p->freshness.fresh_until;
+            // The sooner clock decides, as in every look.
+            const auto left = [now](const deadline& d) {
+                return milliseconds(std::min(d.wall - now.wall, d.mono - now.mono));
+            };
+            const bool vouched = p->freshness.confirmed_epoch == stream.epoch &&
+                                 left(stream.live_until) >= left(until);
             if (vouched) {
-                until = stream.live_until.wall;
-            } else if (const auto left = until - now.wall; m.asked_for != until) {
+                until = stream.live_until;
+            } else if (m.asked_for != until.wall) {
                 // On its own fresh_until: asked for again before that ends, so that nothing which
                 // is held is paused every time.
-                const auto ahead = std::chrono::milliseconds(max_stale_).count() / 3;
-                if (left <= ahead) {
-                    m.asked_for = until;
+                const auto ahead = milliseconds(max_stale_) / 3;
+                if (left(until) <= ahead) {
+                    m.asked_for = until.wall;
                     later.push_back([this, key = key] {
                         if (hooks_.ask_status) hooks_.ask_status(key, false);
                     });
                 } else {
-                    next = std::min(next, std::chrono::milliseconds(left - ahead) + tick);
+                    next = std::min(next, left(until) - ahead + tick);
                 }
             }
-            if (p->expires_wall != 0) until = std::min(until, p->expires_wall);
-            next = std::min(next, std::chrono::milliseconds(until - now.wall) + tick);
+            next = std::min(next, left(until) + tick);
+            if (p->expires_wall != 0) {
+                next = std::min(next, milliseconds(p->expires_wall - now.wall) + tick);
+            }
             continue;
         }
         const auto said = p ? p->told : standing::unknown;

@@ -5,6 +5,7 @@
 #include "events/mission_event.hpp"
 #include "receiver/engine/engine.hpp"
 #include "receiver/verify/verify.hpp"
+#include "receiver/words.hpp"
 
 namespace mission::receiver {
 
@@ -15,6 +16,21 @@ namespace {
 set_outcome failed(error e) {
     const auto fate = disposal_of(e.code) == disposal::retry ? set_fate::retry : set_fate::reject;
     return {fate, std::move(e)};
+}
+
+// What is kept in memory for every mission there is.
+bool too_long(const events::mission_change& c) {
+    const auto successor = c.successor ? c.successor->size() : 0;
+    return std::max({c.state.size(), c.log_epoch.size(), successor}) > limits::set_text_bytes;
+}
+
+// Not in the middle of a character.
+std::string cut(std::string text, std::size_t octets) {
+    if (text.size() <= octets) return text;
+    while (octets > 0 && (static_cast<unsigned char>(text[octets]) & 0xC0) == 0x80)
+        --octets;
+    text.resize(octets);
+    return text;
 }
 
 // Answers once the transaction that carries the SET's meaning is over.
@@ -60,7 +76,10 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
     if (!set.sub_id) return done(failed({errc::bad_claims, "sub_id"}));
     auto change = events::parse_mission_event(set.type, *set.event, *set.sub_id);
     if (change.has_error()) return done(failed(change.error()));
-    const auto& c = *change;
+    auto& c = *change;
+    if (too_long(c)) return done(failed({errc::bad_claims, "mission"}));
+    // To refuse a denial for the length of its reason would do no good.
+    if (c.reason) c.reason = cut(std::move(*c.reason), limits::reason_bytes);
     if (!events::valid_mission_id(c.mission_id) || c.version < 1) {
         return done(failed({errc::bad_claims, "mission"}));
     }
@@ -180,7 +199,8 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
     if (u.has_error()) return done(failed(u.error()));
     after later;
     later.push_back([this, status = u->status, reason = u->reason.value_or("")] {
-        log(log_level::warning, "the stream was updated", {{"status", status}, {"reason", reason}});
+        log(log_level::warning, "the stream was updated",
+            {{"status", peer_words(status)}, {"reason", peer_words(reason)}});
         if (hooks_.on_updated) hooks_.on_updated(status, reason);
     });
     {
@@ -205,7 +225,8 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
 }
 
 void engine::note_status(const std::string& status, const std::string& reason) {
-    log(log_level::warning, "the stream was updated", {{"status", status}, {"reason", reason}});
+    log(log_level::warning, "the stream was updated",
+        {{"status", peer_words(status)}, {"reason", peer_words(reason)}});
     after later;
     {
         std::lock_guard lock(m_);
@@ -309,8 +330,11 @@ void engine::expect_verification(const std::string& state, std::function<void(bo
 }
 
 void engine::set_max_stale(std::chrono::seconds s) {
-    std::lock_guard lock(m_);
-    max_stale_ = s;
+    {
+        std::lock_guard lock(m_);
+        max_stale_ = s;
+    }
+    set_setting("max_stale_seconds", std::to_string(s.count()));
 }
 
 void engine::set_verification_proves(bool proves) {

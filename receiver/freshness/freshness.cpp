@@ -71,7 +71,8 @@ bool stream_freshness::on_heartbeat(const heartbeat& h, instant receipt,
                                     std::chrono::seconds max_stale) {
     // An older heartbeat that is delivered late would turn continuity back and forth.
     if (last_as_of_ && h.as_of < *last_as_of_) return false;
-    last_as_of_ = h.as_of;
+    // No later than now: a transmitter whose clock was ahead is believed again once it is right.
+    last_as_of_ = std::min(h.as_of, to_wall(receipt));
 
     const bool broken = (d_.continuity && *d_.continuity != h.continuity) ||
                         (!d_.log_epoch.empty() && d_.log_epoch != h.log_epoch);

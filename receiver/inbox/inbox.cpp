@@ -192,7 +192,7 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
     }
 
     void begin(position at, const handler_entry& h) {
-        hooks_.execute([self = shared_from_this(), at, run = h.run, what = told(at->event)] {
+        hooks_.execute([self = shared_from_this(), at, &h, run = h.run, what = told(at->event)] {
             ms::outcome o;
             try {
                 o = run(what);
@@ -203,11 +203,11 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
                 o = {ms::outcome_kind::unknown, "exception"};
             }
             crash_point("event_outcome");
-            self->returned(at, std::move(o));
+            self->returned(at, h.name, std::move(o));
         });
     }
 
-    void returned(position at, ms::outcome o) {
+    void returned(position at, const std::string& handler, ms::outcome o) {
         const bool done = o.kind == ms::outcome_kind::acknowledged;
         event_record told_of;
         {
@@ -226,7 +226,7 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
             }
         }
         if (hooks_.record) hooks_.record(told_of, done);
-        if (hooks_.log) hooks_.log(told_of, done);
+        if (hooks_.log) hooks_.log(told_of, done, handler);
         {
             std::lock_guard lock(m_);
             --calls_;

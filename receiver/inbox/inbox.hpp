@@ -28,7 +28,8 @@ class inbox {
         ms::executor execute;
         // Durably: the failed try (erase = false), or that it is done with.
         std::function<void(const event_record&, bool erase)> record;
-        std::function<void(const event_record&, bool done)> log;
+        // `handler`: by its name.
+        std::function<void(const event_record&, bool done, const std::string& handler)> log;
     };
     virtual ~inbox() = default;  // stops
 

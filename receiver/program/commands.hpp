@@ -1,6 +1,8 @@
 // Each command of the program, done: standard output, standard error, exit status.
 #pragma once
 
+#include <string>
+
 #include "receiver/program/command_line.hpp"
 #include "receiver/program/config.hpp"
 
@@ -10,5 +12,8 @@ int run_receiver(const program_config& c);                           // run
 int run_stream(const invocation& typed, const program_config& c);    // stream ...
 int run_tasks(const invocation& typed, const program_config& c);     // tasks list|retry
 int run_instance(const invocation& typed, const program_config& c);  // status, check, hold, ...
+
+// For the log: the issuer, as far as the configuration says it; else where that is to be learned.
+std::string transmitter_named_by(const ms::options& o);
 
 }  // namespace mission::receiver::program

@@ -148,34 +148,6 @@ ms::event_handler exec_event_handler(command_config c, std::shared_ptr<const exe
     };
 }
 
-namespace {
-
-// Who, what and which: never the body, which may hold what logs must not.
-std::vector<ms::log_field> fields_of(const ms::security_event& e) {
-    std::vector<ms::log_field> out{{"type", e.type}, {"iss", e.iss}, {"jti", e.jti}};
-    if (!e.txn.empty()) out.push_back({"txn", e.txn});
-    return out;
-}
-
-ms::event_handler logged(std::string name, ms::event_handler inner, ms::log_function log) {
-    return [name = std::move(name), inner = std::move(inner),
-            log = std::move(log)](const ms::security_event& e) {
-        auto o = inner ? inner(e) : ms::outcome::done();
-        auto fields = fields_of(e);
-        fields.push_back({"handler", name});
-        if (inner) {
-            fields.push_back({"attempt", std::to_string(e.attempt)});
-            fields.push_back({"outcome", std::string(ms::name(o.kind))});
-            fields.push_back({"evidence", o.evidence});
-        }
-        log(o.kind == ms::outcome_kind::acknowledged ? ms::log_level::info : ms::log_level::warning,
-            "event", fields);
-        return o;
-    };
-}
-
-}  // namespace
-
 void register_handlers(ms::receiver& rx, const program_config& c,
                        const std::shared_ptr<const exec_gate>& gate, const ms::log_function& log) {
     for (const auto& t : c.teardown) {
@@ -186,9 +158,12 @@ void register_handlers(ms::receiver& rx, const program_config& c,
     bool rest_taken = false;
     for (const auto& e : c.events) {
         rest_taken = rest_taken || e.types.empty();
-        rx.on_event(e.name, e.types, logged(e.name, exec_event_handler(e.command, gate), log));
+        rx.on_event(e.name, e.types, exec_event_handler(e.command, gate));
     }
-    if (!rest_taken) rx.on_event("log", {}, logged("log", nullptr, log));
+    // The receiver logs each event and what came of it: for the others that is all there is to do.
+    if (!rest_taken) {
+        rx.on_event("log", {}, [](const ms::security_event&) { return ms::outcome::done(); });
+    }
     rx.on_change([log](const ms::mission_view& v, ms::effect why) {
         std::vector<ms::log_field> fields{{"mission", v.id},
                                           {"issuer", v.issuer},

@@ -9,12 +9,14 @@
 #include <mutex>
 #include <thread>
 
+#include "base/json.hpp"
 #include "net/runtime.hpp"
 #include "net/server.hpp"
 #include "receiver/program/commands.hpp"
 #include "receiver/program/control.hpp"
 #include "receiver/program/handlers.hpp"
 #include "receiver/program/log.hpp"
+#include "receiver/subscribe/discovery.hpp"
 
 namespace mission::receiver::program {
 namespace {
@@ -139,6 +141,15 @@ void stop_receiver(ms::receiver& rx, exec_gate& gate, const ms::log_function& lo
 
 }  // namespace
 
+std::string transmitter_named_by(const ms::options& o) {
+    if (!o.issuer.empty()) return o.issuer;
+    if (const auto m = json::parse(o.metadata_json); m && m->IsObject()) {
+        if (const auto issuer = json::find_string(*m, "issuer")) return std::string(*issuer);
+    }
+    const auto derived = issuer_of_url(o.metadata_url);
+    return derived.empty() ? o.metadata_url : derived;
+}
+
 int run_receiver(const program_config& c) {
     const auto log = make_log(c.log_level);
     const auto failed = [&](const std::string& why) {
@@ -179,7 +190,7 @@ int run_receiver(const program_config& c) {
             log(ms::log_level::info, "push endpoint listening",
                 {{"port", std::to_string(rx->push_port())}});
         log(ms::log_level::info, "running",
-            {{"issuer", c.options.issuer},
+            {{"issuer", transmitter_named_by(c.options)},
              {"delivery", c.options.delivery == ms::delivery::push ? "push" : "poll"},
              {"teardown_handlers", std::to_string(c.teardown.size())},
              {"event_handlers", std::to_string(c.events.size())}});

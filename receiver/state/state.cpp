@@ -150,6 +150,17 @@ const char* synchronous() {
     return "PRAGMA synchronous=FULL";
 }
 
+// Who can write the state can say that a mission is active, and what is run when it ends.
+result<void> check_writers(const std::string& path) {
+    struct stat s {};
+    if (::stat(path.c_str(), &s) != 0) return {};  // SQLite says what is wrong with it
+    const auto us = ::geteuid();
+    const bool foreign = us != 0 && s.st_uid != us && s.st_uid != 0;
+    if (!foreign && (s.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+    return error{errc::bad_configuration,
+                 path + ": others can write it (it has to be ours, mode 0600)"};
+}
+
 // Holds, tasks and keys are nobody else's business: mode 0600, which SQLite gives its log and
 // journal as well. An existing file is not even opened: closing it would drop the locks that this
 // process has on it.
@@ -160,7 +171,7 @@ result<void> make_private_file(const std::string& path) {
         ::close(fd);
         return {};
     }
-    if (errno == EEXIST) return {};
+    if (errno == EEXIST) return check_writers(path);
     const auto why = std::generic_category().message(errno);
     const bool refused = errno == EROFS || errno == EACCES || errno == EPERM;
     return error{refused ? errc::store_read_only : errc::store_unavailable, path + ": " + why};

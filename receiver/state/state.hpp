@@ -41,9 +41,9 @@ struct state_snapshot {
     std::vector<hold_record> holds;
     std::vector<task_record> tasks;
     std::vector<std::pair<std::string, std::string>> settings;
-    std::vector<jti_record> jtis;      // oldest first, none older than limits::seen_jti_kept
+    std::vector<jti_record> jtis;        // oldest first, none older than limits::seen_jti_kept
     std::vector<event_record> events{};  // not acknowledged yet, oldest first
-    bool rebuilt = false;              // what was there was damaged and has been moved aside
+    bool rebuilt = false;                // what was there was damaged and has been moved aside
 };
 
 class state {

@@ -91,13 +91,11 @@ result<std::vector<std::string>> authorization_server_urls(std::string_view issu
     return out;
 }
 
-bool issuer_fits_url(std::string_view issuer, std::string_view metadata_url) {
-    const auto url = https_url(metadata_url), own = https_url(issuer);
-    if (url.has_error() || own.has_error() || url->origin() != own->origin()) return false;
+std::string issuer_of_url(std::string_view metadata_url) {
     constexpr std::string_view marks[] = {"/.well-known/ssf-configuration",
                                           "/.well-known/risc-configuration"};
-    const auto issuer_path = path_of(issuer);
-    if (issuer_path.has_error()) return false;
+    const auto url = https_url(metadata_url);
+    if (url.has_error()) return {};
     for (const auto mark : marks) {
         const auto at = url->target.find(mark);
         if (at == std::string::npos) continue;
@@ -105,9 +103,17 @@ bool issuer_fits_url(std::string_view issuer, std::string_view metadata_url) {
         path.erase(at, mark.size());  // what stood before, or after
         while (path.ends_with('/'))
             path.pop_back();
-        return path == *issuer_path;
+        return url->origin() + path;
     }
-    return true;
+    return {};
+}
+
+bool issuer_fits_url(std::string_view issuer, std::string_view metadata_url) {
+    const auto url = https_url(metadata_url), own = https_url(issuer);
+    if (url.has_error() || own.has_error() || url->origin() != own->origin()) return false;
+    const auto made_of = issuer_of_url(metadata_url);
+    const auto path = path_of(issuer);
+    return path.has_value() && (made_of.empty() || made_of == url->origin() + *path);
 }
 
 token_reach::token_reach(const std::vector<std::string>& hosts) {

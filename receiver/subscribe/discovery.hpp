@@ -27,6 +27,9 @@ result<std::vector<std::string>> authorization_server_urls(std::string_view issu
 // been made of. A URL without a well-known string: the origin alone is compared.
 bool issuer_fits_url(std::string_view issuer, std::string_view metadata_url);
 
+// The issuer that a metadata URL with a well-known string was made of; empty: it has none.
+std::string issuer_of_url(std::string_view metadata_url);
+
 // Where tokens may go: over https to the issuer's origin, or to a listed host.
 class token_reach {
   public:

@@ -8,34 +8,6 @@
 namespace mission::receiver {
 namespace {
 
-void append_escaped(std::string_view text, std::string& out) {
-    constexpr char hex[] = "0123456789abcdef";
-    for (const char c : text) {
-        if (out.size() >= limits::peer_words_bytes) {
-            out += "...";
-            return;
-        }
-        const auto octet = static_cast<unsigned char>(c);
-        if (octet >= 0x20 && octet < 0x7f) {
-            out += c;
-        } else if (c == '\n' || c == '\r' || c == '\t') {
-            out += ' ';
-        } else {
-            out += "\\x";
-            out += hex[octet >> 4];
-            out += hex[octet & 15];
-        }
-    }
-}
-
-std::string blanked(std::string text, std::string_view secret) {
-    if (secret.empty()) return text;
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-        text.replace(at, secret.size(), "[token]");
-    }
-    return text;
-}
-
 // The members of RFC 6749 section 5.2, RFC 8935 section 2.3 and RFC 9457.
 std::string error_members(const std::string& body) {
     const auto doc = json::parse(body, limits::json_bytes);
@@ -62,31 +34,49 @@ void exchange(net::http_client& http, net::client_request request, http_done don
         [handle, done = std::move(done)](result<net::http_response> r) { done(std::move(r)); });
 }
 
-std::string words_of(const net::http_response& r, std::string_view secret) {
-    auto text = error_members(r.body);
-    if (text.empty()) text = r.body.substr(0, 4 * limits::peer_words_bytes);
-    std::string out;
-    append_escaped(blanked(std::move(text), secret), out);
-    return out;
+std::string words_of(const net::http_response& r, const secrets& known) {
+    const auto text = error_members(r.body);
+    return peer_words(text.empty() ? std::string_view(r.body) : text, known);
 }
 
-error unexpected(const net::http_response& r, std::string_view what, std::string_view secret) {
+error unexpected(const net::http_response& r, std::string_view what, const secrets& known) {
     std::string text = std::string(what) + " answered " + std::to_string(r.status);
     if (r.status >= 300 && r.status < 400) {
         return {errc::redirect_refused, text + ": redirects are not followed"};
     }
-    if (const auto words = words_of(r, secret); !words.empty()) text += ": " + words;
+    // A success of another kind than expected carries what was asked for: a token, perhaps.
+    const auto words =
+        r.status < 300 ? peer_words(error_members(r.body), known) : words_of(r, known);
+    if (!words.empty()) text += ": " + words;
     return {errc::http_status, std::move(text)};
 }
 
 std::chrono::milliseconds retry_after_of(const net::http_response& r) {
     const auto text = std::string(r.fields.get("retry-after"));
-    if (text.empty() || text.size() > 6 ||
+    if (text.empty() ||
         !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
         return std::chrono::milliseconds(0);
     }
-    return std::min(std::chrono::milliseconds(std::stol(text) * 1000),
-                    std::chrono::milliseconds(limits::retry_after_max));
+    constexpr auto longest = std::chrono::milliseconds(limits::retry_after_max);
+    if (text.size() > 6) return longest;
+    return std::min(std::chrono::milliseconds(std::stol(text) * 1000), longest);
+}
+
+void peer_pause::begin(instant now, std::chrono::milliseconds wait, error why) {
+    std::lock_guard lock(m_);
+    until_ = now.mono + wait.count();
+    why_ = std::move(why);
+}
+
+std::chrono::milliseconds peer_pause::left(instant now) const {
+    std::lock_guard lock(m_);
+    return std::chrono::milliseconds(std::max<std::int64_t>(until_ - now.mono, 0));
+}
+
+std::optional<error> peer_pause::still(instant now) const {
+    std::lock_guard lock(m_);
+    if (now.mono >= until_) return std::nullopt;
+    return why_;
 }
 
 }  // namespace mission::receiver

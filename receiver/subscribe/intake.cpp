@@ -134,6 +134,9 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
             if (auto r = check_set(set, issuer, aud, now_(), same); r.has_error()) {
                 return fail(r.error(), done);
             }
+            if (set.jti.size() > limits::set_text_bytes) {
+                return fail({errc::bad_claims, "jti is too long"}, done);
+            }
             if (!expected_jti.empty() && set.jti != expected_jti) {
                 return fail({errc::bad_claims, "jti is not the poll answer's key"}, done);
             }

@@ -1,6 +1,7 @@
 #include "receiver/subscribe/link.hpp"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -36,11 +37,12 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
           reach_(o_.token_hosts),
           keys_(std::make_shared<key_store>(http_, o_.now)),
           tokens_(make_token_source(http_, {o_.who, o_.token_endpoint, o_.token_scope, reach_,
-                                            o_.quirks, o_.log, o_.now})) {}
+                                            o_.known, o_.quirks, o_.log, o_.now})) {}
 
     // --- discovery
 
     void discover(std::function<void(result<transmitter_metadata>)> done) override {
+        if (auto told = metadata_pause_.still(o_.now())) return done(*told);
         if (!o_.metadata_json.empty()) {
             return discovered(parse_metadata(o_.metadata_json, o_.issuer, reach_, o_.quirks.get()),
                               std::move(done));
@@ -73,12 +75,11 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
     }
 
     error unexpected_answer(const net::http_response& r, std::string_view what) const override {
-        std::string used;
-        {
-            std::lock_guard lock(m_);
-            used = last_token_;
-        }
-        return unexpected(r, what, used);
+        return unexpected(r, what, not_shown());
+    }
+
+    std::chrono::milliseconds asked_to_wait() const override {
+        return std::max(metadata_pause_.left(o_.now()), tokens_->asked_to_wait(purpose::streams));
     }
 
     std::shared_ptr<const jose::key_set> keys() const override { return keys_->keys(); }
@@ -96,6 +97,7 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
         if (!m || m->mission_status_endpoint.empty()) {
             return done(error{errc::unavailable, "no mission_status_endpoint is known"});
         }
+        if (auto told = status_pause_.still(o_.now())) return done(*told);
         status_expectation expected;
         expected.issuer = m->issuer;
         expected.audience = audience;
@@ -147,6 +149,10 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
                      if (x.has_error()) return done(x.error());
                      auto m = self->read(*x, urls[at]);
                      if (m.has_value()) return self->discovered(std::move(m), std::move(done));
+                     if (const auto wait = retry_after_of(*x); wait.count() > 0) {
+                         self->metadata_pause_.begin(self->o_.now(), wait, m.error());
+                         return done(m.error());
+                     }
                      // What is told is the first word that is more than "not here".
                      if (!first || first->code == errc::not_found) first = m.error();
                      if (x->status >= 500 || at + 1 >= urls.size()) return done(*first);
@@ -156,7 +162,7 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
 
     result<transmitter_metadata> read(const net::http_response& r, const std::string& url) {
         if (r.status == 404) return error{errc::not_found, "there is no metadata at " + url};
-        if (r.status != 200) return unexpected(r, "the metadata endpoint");
+        if (r.status != 200) return unexpected(r, "the metadata endpoint", not_shown());
         auto m = parse_metadata(r.body, o_.issuer, reach_, o_.quirks.get());
         // SSF 1.0 section 7.2.4: the issuer has to be the one that the URL was made of.
         if (m.has_value() && o_.issuer.empty() && !issuer_fits_url(m->issuer, url)) {
@@ -180,6 +186,14 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
     }
 
     // --- calls
+
+    secrets not_shown() const {
+        auto out = o_.known;
+        std::lock_guard lock(m_);
+        for (const auto& [p, token] : last_tokens_)
+            out.push_back(token);
+        return out;
+    }
 
     net::client_request request_of(const call& c) const {
         net::client_request r;
@@ -206,7 +220,7 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
                 }
                 {
                     std::lock_guard lock(self->m_);
-                    self->last_token_ = t->value;
+                    self->last_tokens_[p] = t->value;
                 }
                 exchange(*self->http_, std::move(request),
                          [self, c = std::move(c), p, m = std::move(m), tries,
@@ -226,8 +240,10 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
         // A new token once; and once more where it is the nonce that was wanted.
         const bool again = new_nonce ? tries < tries_max : tries == 0 && !tokens_->is_static();
         if (!again) {
+            auto known = not_shown();
+            known.push_back(used.value);
             return done(error{errc::unauthenticated,
-                              "the access token is refused: " + words_of(*r, used.value)});
+                              "the access token is refused: " + words_of(*r, known)});
         }
         send_with_token(std::move(c), p, std::move(m), tries + 1, std::move(done));
     }
@@ -253,8 +269,8 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
             case 200:
                 break;
             case 401:
-                return done(
-                    error{errc::unauthenticated, "Mission Status refuses us: " + words_of(*r)});
+                return done(error{errc::unauthenticated,
+                                  "Mission Status refuses us: " + words_of(*r, not_shown())});
             case 404: {
                 // Only its own not_found counts: a proxy's 404 says nothing about a mission.
                 auto body = json::parse(r->body);
@@ -262,14 +278,19 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
                     json::find_string(*body, "error") == std::string_view("not_found")) {
                     return done(errc::mission_not_found);
                 }
-                return done(unexpected(*r, "Mission Status"));
+                return done(unexpected(*r, "Mission Status", not_shown()));
             }
             case 429:
-                return done(errc::rate_limited);
-            case 503:
-                return done(errc::unavailable);
+            case 503: {
+                const error why = r->status == 429 ? errc::rate_limited : errc::unavailable;
+                // One client's requests are counted together: none is sent meanwhile.
+                if (const auto wait = retry_after_of(*r); wait.count() > 0) {
+                    status_pause_.begin(o_.now(), wait, why);
+                }
+                return done(why);
+            }
             default:
-                return done(unexpected(*r, "Mission Status"));
+                return done(unexpected(*r, "Mission Status", not_shown()));
         }
         auto parsed = parse_status(r->body, expected);
         if (parsed.has_error()) return done(parsed.error());
@@ -295,7 +316,8 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
     const std::shared_ptr<token_source> tokens_;
     mutable std::mutex m_;
     std::optional<transmitter_metadata> metadata_;
-    std::string last_token_;
+    std::map<purpose, std::string> last_tokens_;
+    peer_pause metadata_pause_, status_pause_;
 };
 
 // Completions keep the implementation alive; the owner's handle stops it.
@@ -310,6 +332,7 @@ class link_handle final : public link {
     error unexpected_answer(const net::http_response& r, std::string_view what) const override {
         return p_->unexpected_answer(r, what);
     }
+    std::chrono::milliseconds asked_to_wait() const override { return p_->asked_to_wait(); }
     std::shared_ptr<const jose::key_set> keys() const override { return p_->keys(); }
     void refetch_keys(std::function<void(result<void>)> done) override {
         p_->refetch_keys(std::move(done));

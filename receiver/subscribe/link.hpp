@@ -1,6 +1,7 @@
 // The way to the transmitter: discovery, HTTP with tokens, its keys, Mission Status.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +39,9 @@ class link {
     virtual void send(call c, http_done done) = 0;
     // http_status: "`what` answered 400: ...", with the peer's words, our token left out.
     virtual error unexpected_answer(const net::http_response& r, std::string_view what) const = 0;
+    // For how long the metadata's or the token endpoint's Retry-After still asks us to stay away:
+    // until then discover(), and send() without a token at hand, fail without asking anybody.
+    virtual std::chrono::milliseconds asked_to_wait() const = 0;
 
     // The keys of the last fetch that brought any; nullptr before the first.
     virtual std::shared_ptr<const jose::key_set> keys() const = 0;
@@ -50,7 +54,8 @@ class link {
     virtual bool keys_given_up() const = 0;
 
     // One Mission Status request, its answer fully checked. mission_not_found, unauthenticated,
-    // rate_limited, unavailable, and what verification says.
+    // rate_limited, unavailable, and what verification says. While a Retry-After lasts nothing is
+    // sent, and the error is the one that came with it.
     virtual void ask_status(const mission_key& key, const std::string& audience,
                             std::function<void(result<status_word>)> done) = 0;
 
@@ -63,6 +68,7 @@ struct link_options {
     credentials who;
     std::vector<std::string> token_hosts;
     std::string token_endpoint, token_scope;
+    secrets known;                      // never shown in words, besides tokens
     std::shared_ptr<quirk_log> quirks;  // null: all off
     ms::log_function log;
     std::function<instant()> now = coarse_now;

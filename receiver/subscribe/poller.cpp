@@ -23,14 +23,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto answer_timeout = milliseconds(limits::poll_wait) + milliseconds(15'000);
 constexpr auto retry_unsettled = milliseconds(200);
 constexpr auto at_once = milliseconds(1000);  // a long poll lasts longer than that
 
 struct answers {
     std::vector<std::string> acks;
     std::vector<std::pair<std::string, errc>> errors;
-    std::size_t left = 0, retried = 0;
+    std::size_t left = 0, retried = 0, told = 0;
     std::mutex m;
 };
 
@@ -67,8 +66,13 @@ std::string poll_body(const answers& a) {
 
 class poller_impl final : public poller, public std::enable_shared_from_this<poller_impl> {
   public:
-    poller_impl(std::shared_ptr<net::strand> strand, link& l, std::shared_ptr<intake> sets, hooks h)
-        : strand_(std::move(strand)), link_(l), sets_(std::move(sets)), hooks_(std::move(h)) {}
+    poller_impl(std::shared_ptr<net::strand> strand, link& l, std::shared_ptr<intake> sets,
+                milliseconds patience, hooks h)
+        : strand_(std::move(strand)),
+          link_(l),
+          sets_(std::move(sets)),
+          patience_(patience),
+          hooks_(std::move(h)) {}
 
     void start(std::string endpoint_url) override {
         ++run_;
@@ -92,7 +96,7 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
     }
 
     void poll() {
-        link::call c{"POST", url_, poll_body(*acks_), "application/json", answer_timeout};
+        link::call c{"POST", url_, poll_body(*acks_), "application/json", patience_};
         // RFC 8936 section 2.6: what language the descriptions in setErrs are in.
         if (!acks_->errors.empty()) c.content_language = "en";
         asked_at_ = std::chrono::steady_clock::now();
@@ -114,12 +118,20 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
         const auto run = run_;
         hooks_.problem(e);
         if (run != run_) return;  // stopped by whom it was told
-        poll_after(std::max(retry_after_failure(e, failures_, system_random()), at_least));
+        poll_after(std::max(
+            {retry_after_failure(e, failures_, system_random()), at_least, link_.asked_to_wait()}));
+    }
+
+    // It has had its time already: asked again at once, and told that it was silent.
+    void unanswered(const error& e) {
+        const auto run = run_;
+        hooks_.problem({errc::timed_out, "the poll is not answered: " + e.detail});
+        if (run == run_) poll();
     }
 
     void polled(const result<net::http_response>& r) {
         if (r.has_error()) {
-            if (r.error() == errc::timed_out) return poll();
+            if (r.error() == errc::timed_out) return unanswered(r.error());
             return again(r.error());
         }
         if (r->status == 404) return hooks_.gone();
@@ -160,9 +172,11 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
         for (const auto& m : sets.GetObject()) {
             const std::string jti(json::view(m.name));
             auto settle = [weak = weak_from_this(), run = run_, all, jti](set_outcome o) {
-                bool last = false;
+                bool last = false, tell = false;
                 {
                     std::lock_guard lock(all->m);
+                    tell = o.fate != set_fate::acknowledge &&
+                           ++all->told <= limits::poll_errors_logged;
                     switch (o.fate) {
                         case set_fate::acknowledge:
                             all->acks.push_back(jti);
@@ -178,8 +192,9 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
                 }
                 auto self = weak.lock();
                 if (!self) return;
-                if (o.fate != set_fate::acknowledge) self->report(jti, o);
+                if (tell) self->report(jti, o);
                 if (!last) return;
+                self->report_rest(*all);
                 self->strand_->post([weak, run] {
                     auto me = weak.lock();
                     if (me && me->run_ == run) me->next_poll();
@@ -197,7 +212,14 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
         if (!hooks_.log) return;
         hooks_.log(ms::log_level::warning,
                    o.fate == set_fate::reject ? "a SET is rejected" : "a SET has to come again",
-                   {{"jti", jti.substr(0, 64)}, {"error", o.why.message()}});
+                   {{"jti", peer_words(jti.substr(0, 64))}, {"error", o.why.message()}});
+    }
+
+    // A peer does not decide how much we write into our log.
+    void report_rest(const answers& all) {
+        if (!hooks_.log || all.told <= limits::poll_errors_logged) return;
+        hooks_.log(ms::log_level::warning, "more SETs of the same poll are not taken",
+                   {{"count", std::to_string(all.told - limits::poll_errors_logged)}});
     }
 
     // The acknowledgements go at once, on the next long poll.
@@ -210,6 +232,7 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
     const std::shared_ptr<net::strand> strand_;
     link& link_;
     const std::shared_ptr<intake> sets_;
+    const milliseconds patience_;
     const hooks hooks_;
     // On the strand alone:
     std::string url_;
@@ -223,8 +246,10 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
 }  // namespace
 
 std::shared_ptr<poller> make_poller(std::shared_ptr<net::strand> strand, link& l,
-                                    std::shared_ptr<intake> sets, poller::hooks h) {
-    return std::make_shared<poller_impl>(std::move(strand), l, std::move(sets), std::move(h));
+                                    std::shared_ptr<intake> sets,
+                                    std::chrono::milliseconds patience, poller::hooks h) {
+    return std::make_shared<poller_impl>(std::move(strand), l, std::move(sets), patience,
+                                         std::move(h));
 }
 
 }  // namespace mission::receiver

@@ -1,6 +1,7 @@
 // The poll loop (RFC 8936): one request at a time, acknowledgements on the next one.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,8 +28,10 @@ class poller {
     virtual void stop() = 0;
 };
 
+// `patience`: how long one poll may go unanswered.
 std::shared_ptr<poller> make_poller(std::shared_ptr<net::strand> strand, link& l,
-                                    std::shared_ptr<intake> sets, poller::hooks h);
+                                    std::shared_ptr<intake> sets,
+                                    std::chrono::milliseconds patience, poller::hooks h);
 
 // How long to wait before asking again, after `empty` answers in a row that came at once: a
 // transmitter that does not hold a poll open is not asked without end. Pure.

@@ -4,6 +4,8 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "base/random.hpp"
@@ -16,6 +18,7 @@ constexpr auto retry_max = std::chrono::milliseconds(5000);
 constexpr auto not_found_kept_ms = std::chrono::milliseconds(limits::status_not_found_kept).count();
 
 struct job {
+    enum class place { none, background, urgent } waits = place::none;
     bool in_flight = false;
     bool again = false;  // asked for anew while a request was under way
     unsigned failures = 0;
@@ -44,7 +47,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
                     if (done) j.waiters.push_back(std::move(done));
                     if (!j.in_flight) {
                         j.retry.reset();
-                        (urgent ? urgent_ : background_).push_back(key);
+                        queue(key, j, urgent);
                     }
                 }
             }
@@ -111,21 +114,51 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             ask(key, false, nullptr);
     }
 
+    // Under the lock. In a queue once; an urgent wish overtakes, and what it leaves behind in the
+    // other queue is passed over.
+    void queue(const mission_key& key, job& j, bool urgent) {
+        const auto wanted = urgent ? job::place::urgent : job::place::background;
+        if (j.waits >= wanted) return;
+        j.waits = wanted;
+        (urgent ? urgent_ : background_).push_back(key);
+    }
+
+    // Under the lock: the next mission to ask for; nullopt when there is none, or enough are asked.
+    std::optional<mission_key> next() {
+        while (!stopped_ && in_flight_ < limits::status_in_flight) {
+            const bool urgent = !urgent_.empty();
+            auto& from = urgent ? urgent_ : background_;
+            if (from.empty()) break;
+            auto key = std::move(from.front());
+            from.pop_front();
+            const auto it = jobs_.find(key);
+            if (it == jobs_.end() || it->second.in_flight) continue;
+            auto& j = it->second;
+            if (j.waits != (urgent ? job::place::urgent : job::place::background)) continue;
+            j.waits = job::place::none;
+            j.in_flight = true;
+            ++in_flight_;
+            return key;
+        }
+        pumping_ = false;
+        return std::nullopt;
+    }
+
+    // One at a time: an answer that is there at once (no metadata, no token) comes back to here,
+    // and would nest as deep as the queue is long.
     void pump() {
+        {
+            std::lock_guard lock(m_);
+            if (std::exchange(pumping_, true)) return;
+        }
         for (;;) {
             mission_key key;
             std::string audience;
             {
                 std::lock_guard lock(m_);
-                if (stopped_ || in_flight_ >= limits::status_in_flight) return;
-                auto& from = urgent_.empty() ? background_ : urgent_;
-                if (from.empty()) return;
-                key = std::move(from.front());
-                from.pop_front();
-                auto it = jobs_.find(key);
-                if (it == jobs_.end() || it->second.in_flight) continue;
-                it->second.in_flight = true;
-                ++in_flight_;
+                auto found = next();
+                if (!found) return;
+                key = std::move(*found);
                 audience = audience_;
             }
             const auto asked = engine_.status_asked(key);
@@ -138,16 +171,38 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
     }
 
     void answered(const mission_key& key, engine::asked_at asked, result<status_word> r) {
-        if (r.has_error() && r.error().code != errc::mission_not_found && log_) {
-            log_(ms::log_level::warning, "Mission Status failed",
-                 {{"mission", key.id}, {"error", r.error().message()}});
-        }
+        tell(key, r);
         if (r.has_error() && r.error() == errc::mission_not_found) {
             std::lock_guard lock(m_);
             if (not_found_.size() >= limits::status_not_found) not_found_.clear();
             not_found_[key] = coarse_now().mono;
         }
         engine_.on_status(key, r, asked, [self = shared_from_this(), key] { self->settled(key); });
+    }
+
+    // Many missions may wait, and be asked for again and again: one failure of all of them is one
+    // line, until it is another or over.
+    void tell(const mission_key& key, const result<status_word>& r) {
+        const bool failed = r.has_error() && r.error().code != errc::mission_not_found;
+        const auto why = failed ? r.error().message() : std::string();
+        std::size_t times = 0;
+        {
+            std::lock_guard lock(m_);
+            if (why == told_) {
+                ++times_;
+                return;
+            }
+            times = std::exchange(times_, 1);
+            told_ = why;
+        }
+        if (!log_) return;
+        if (failed) {
+            log_(ms::log_level::warning, "Mission Status failed",
+                 {{"mission", key.id}, {"error", why}});
+        } else {
+            log_(ms::log_level::info, "Mission Status answers again",
+                 {{"failures", std::to_string(times)}});
+        }
     }
 
     void settled(const mission_key& key) {
@@ -163,7 +218,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             waiters.swap(j.waiters);
             if (j.again) {
                 j.again = false;
-                urgent_.push_back(key);
+                queue(key, j, true);
             } else if (wanted) {
                 // Also after a success that did not settle it: a Status older than the SETs.
                 ++j.failures;
@@ -184,7 +239,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             std::lock_guard lock(m_);
             auto it = jobs_.find(key);
             if (stopped_ || it == jobs_.end() || it->second.in_flight) return;
-            background_.push_back(key);
+            queue(key, it->second, false);
         }
         pump();
     }
@@ -203,9 +258,11 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
     engine& engine_;
     const ms::log_function log_;
     std::mutex m_;
-    bool stopped_ = false;
+    bool stopped_ = false, pumping_ = false;
     std::string audience_;
     std::size_t in_flight_ = 0;
+    std::string told_;       // the failure that was logged last; empty: none since the last answer
+    std::size_t times_ = 0;  // ... and how often it has come
     std::map<mission_key, job> jobs_;
     std::map<mission_key, std::int64_t> not_found_;
     std::deque<mission_key> urgent_, background_, confirming_;

@@ -13,14 +13,13 @@
 #include "jose/digest.hpp"
 #include "receiver/subscribe/backoff.hpp"
 #include "receiver/subscribe/poller.hpp"
+#include "receiver/subscribe/stream_watch.hpp"
 
 namespace mission::receiver {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto verify_again_after = milliseconds(10'000);
-// Of a push stream nobody would tell us that it is gone.
 constexpr auto push_status_interval = milliseconds(60'000);
 
 std::string digest_text(std::string_view text) {
@@ -52,7 +51,10 @@ class client final : public stream_client, public std::enable_shared_from_this<c
             self->problem(e.message());
         };
         h.fine = [weak = weak_from_this()] {
-            if (auto self = weak.lock()) self->fine();
+            auto self = weak.lock();
+            if (!self) return;
+            self->failures_ = 0;
+            self->fine();
         };
         h.gone = [weak = weak_from_this()] {
             auto self = weak.lock();
@@ -61,7 +63,8 @@ class client final : public stream_client, public std::enable_shared_from_this<c
                             [](client& c) { c.discover(); });
             }
         };
-        poller_ = make_poller(strand_, link_, sets_, std::move(h));
+        poller_ = make_poller(strand_, link_, sets_, o_.poll_timeout, std::move(h));
+        watch_ = make_stream_watch(strand_, link_, engine_, watch_hooks());
         post([](client& c) { c.discover(); });
     }
 
@@ -72,21 +75,19 @@ class client final : public stream_client, public std::enable_shared_from_this<c
 
     void verified() override {
         post([](client& c) {
-            // What is stopped is not up, whatever was on its way.
-            if (!c.enabled_) return;
+            if (!c.watch_->verified()) return;
+            c.failures_ = 0;
             {
                 std::lock_guard lock(c.m_);
                 c.view_.verified = true;
                 c.view_.problem.clear();
             }
-            c.verify_timer_.reset();
             if (c.o_.log) c.o_.log(ms::log_level::info, "the stream is verified", {});
-            c.verify_regularly();
         });
     }
 
     void updated(const std::string& status, const std::string& reason) override {
-        post([status, reason](client& c) { c.take_status(status, reason); });
+        post([status, reason](client& c) { c.watch_->updated(status, reason); });
     }
 
     view look() const override {
@@ -126,7 +127,7 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     void fine() {
         {
             std::lock_guard lock(m_);
-            if (view_.problem.empty() || !enabled_) return;
+            if (view_.problem.empty() || !watch_->is_enabled()) return;
             view_.problem.clear();
         }
         log(ms::log_level::info, "the transmitter answers again");
@@ -134,9 +135,33 @@ class client final : public stream_client, public std::enable_shared_from_this<c
 
     void quiet() {
         timer_.reset();
-        verify_timer_.reset();
-        status_timer_.reset();
+        watch_->stop();
         poller_->stop();
+    }
+
+    stream_watch::hooks watch_hooks() {
+        stream_watch::hooks h;
+        h.log = o_.log;
+        h.problem = [weak = weak_from_this()](const std::string& text) {
+            if (auto self = weak.lock()) self->problem(text);
+        };
+        h.stopped = [weak = weak_from_this()](const std::string& text) {
+            auto self = weak.lock();
+            if (!self) return;
+            {
+                std::lock_guard lock(self->m_);
+                self->view_.verified = false;
+            }
+            self->problem(text);
+        };
+        h.enabled = [weak = weak_from_this()] {
+            if (auto self = weak.lock()) self->fine();
+        };
+        h.gone = [weak = weak_from_this()](const error& e) {
+            auto self = weak.lock();
+            if (self && !self->stopped_.load()) self->from_start(e);
+        };
+        return h;
     }
 
     // Back to an earlier step, after a while. What belongs to the stream ends.
@@ -145,7 +170,8 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         ++failures_;
         problem(e.message());
         quiet();
-        timer_ = later(std::max(retry_after_failure(e, failures_, system_random()), at_least),
+        timer_ = later(std::max({retry_after_failure(e, failures_, system_random()), at_least,
+                                 link_.asked_to_wait()}),
                        std::forward<F>(next));
     }
     void from_start(const error& e, milliseconds at_least = milliseconds(0)) {
@@ -183,12 +209,6 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         engine_.set_max_stale(m->max_stale);
         engine_.set_critical_members(m->critical_subject_members);
         meta_ = *m;
-        failures_ = 0;
-        if (m->max_stale.count() <= 0 && !std::exchange(told_bound_, true)) {
-            log(ms::log_level::warning,
-                "the transmitter names no mission_max_stale_seconds: missions are never fresh by "
-                "the stream");
-        }
         list_streams();
     }
 
@@ -421,9 +441,9 @@ class client final : public stream_client, public std::enable_shared_from_this<c
         if (!identity.all_subjects) identity.missions = missions_named(added);
         if (!all.empty()) identity.subjects = digest_text(all);
         engine_.on_stream(std::move(identity));
-        proves_ = std::find(s.events_delivered.begin(), s.events_delivered.end(),
-                            events::lifecycle_change_type) != s.events_delivered.end();
-        engine_.set_verification_proves(proves_);
+        const bool proves = std::find(s.events_delivered.begin(), s.events_delivered.end(),
+                                      events::lifecycle_change_type) != s.events_delivered.end();
+        engine_.set_verification_proves(proves);
         sets_->set_audience(audience_);
         {
             std::lock_guard lock(m_);
@@ -432,137 +452,30 @@ class client final : public stream_client, public std::enable_shared_from_this<c
             view_.aud = audience_;
             view_.verified = false;
         }
-        if (!carries_all_missions(s.events_delivered) || scope != "ALL") {
+        const bool missions = o_.missions_wanted || any_mission_event(s.events_delivered);
+        if (missions) warn_of_freshness(scope == "ALL");
+        if (o_.on_audience) o_.on_audience(audience_);
+        if (o_.on_ready) o_.on_ready(missions);
+        if (o_.poll) poller_->start(s.endpoint_url);
+        // Of a push stream nobody would tell us that it is gone.
+        watch_->start({s.stream_id, meta_.status_endpoint, meta_.verification_endpoint,
+                       s.inactivity_timeout, s.min_verification_interval,
+                       o_.poll ? milliseconds(0) : push_status_interval,
+                       proves ? meta_.max_stale : std::chrono::seconds(0)});
+    }
+
+    void warn_of_freshness(bool all_subjects) {
+        if (meta_.max_stale.count() <= 0) {
+            if (!std::exchange(told_bound_, true)) {
+                log(ms::log_level::warning,
+                    "the transmitter names no mission_max_stale_seconds: missions are never fresh "
+                    "by the stream");
+            }
+        } else if (!carries_all_missions(stream_.events_delivered) || !all_subjects) {
             log(ms::log_level::warning,
                 "the stream does not carry everything about all missions: for those that were not "
                 "added by their id freshness comes from Status alone");
         }
-        failures_ = 0;
-        enabled_ = true;
-        if (o_.on_audience) o_.on_audience(audience_);
-        if (o_.on_ready) o_.on_ready();
-        if (o_.poll) poller_->start(s.endpoint_url);
-        verify();
-        ask_status();
-    }
-
-    // --- its status (SSF 1.0 section 8.1.2)
-
-    // wire.md section 5: every third of inactivity_timeout. It is also how a push stream that was
-    // deleted is noticed.
-    void status_regularly() {
-        auto every = o_.poll ? milliseconds(0) : push_status_interval;
-        if (stream_.inactivity_timeout.count() > 0) {
-            const auto third = milliseconds(stream_.inactivity_timeout) / 3;
-            every = every.count() == 0 ? third : std::min(every, third);
-        }
-        if (every.count() == 0) return;
-        status_timer_ = later(every, [](client& c) { c.ask_status(); });
-    }
-
-    void ask_status() {
-        if (meta_.status_endpoint.empty()) return;
-        call({"GET", meta_.status_endpoint + id_query(stream_.stream_id), {}, {}},
-             [id = stream_.stream_id](client& c, answer r) {
-                 if (c.stream_.stream_id == id) c.status_read(r);
-             });
-    }
-
-    void status_read(answer r) {
-        if (r.has_value() && r->status == 404) {
-            return from_start({errc::stream_not_found, "the stream is gone"});
-        }
-        status_regularly();
-        if (r.has_error() || r->status != 200) {
-            // Nothing hangs on this one answer: the stream shows by itself whether it lives.
-            log(ms::log_level::warning, "the status of the stream cannot be read",
-                {{"error", r.has_error()
-                               ? r.error().message()
-                               : link_.unexpected_answer(*r, "the status endpoint").message()}});
-            return;
-        }
-        const auto doc = json::parse(r->body);
-        if (doc.has_error()) return;
-        const std::string status(json::find_string(*doc, "status").value_or("enabled"));
-        const std::string reason(json::find_string(*doc, "reason").value_or(""));
-        const bool is_enabled = status == "enabled";
-        if (!is_enabled && !std::exchange(tried_enabling_, true)) return enable(status, reason);
-        // What a lost stream-updated would have said.
-        if (is_enabled != enabled_) engine_.note_status(status, reason);
-    }
-
-    // It was stopped while we were away, for inactivity perhaps: asked for once in each run. The
-    // transmitter decides (SSF 1.0 section 8.1.2.2).
-    void enable(const std::string& status, const std::string& reason) {
-        log(ms::log_level::warning, "our stream is stopped: asking for it to be enabled",
-            {{"status", status}, {"reason", reason.substr(0, limits::peer_words_bytes)}});
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::member(w, "stream_id", stream_.stream_id);
-        json::member(w, "status", "enabled");
-        w.EndObject();
-        post_json(meta_.status_endpoint, json::text(b), [status, reason](client& c, answer r) {
-            const bool done = r.has_value() && (r->status == 200 || r->status == 204);
-            if (!done) return c.engine_.note_status(status, reason);
-            c.verify();
-        });
-    }
-
-    void take_status(const std::string& status, const std::string& reason) {
-        const bool was = std::exchange(enabled_, status == "enabled");
-        if (enabled_) {
-            if (!was) fine();
-            return verify();
-        }
-        verify_timer_.reset();
-        {
-            std::lock_guard lock(m_);
-            view_.verified = false;
-        }
-        problem("the transmitter has " + status + " the stream" +
-                (reason.empty() ? "" : ": " + reason.substr(0, limits::peer_words_bytes)));
-    }
-
-    // --- verification
-    void verify() {
-        if (meta_.verification_endpoint.empty()) return;
-        const auto state = jose::random_id(18);
-        engine_.expect_verification(state, [weak = weak_from_this(), state](bool kept) {
-            auto self = weak.lock();
-            if (self && kept) self->post([state](client& c) { c.request_verification(state); });
-        });
-        // Not heard of it by then, however that came about: asked again.
-        verify_after(verify_again_after);
-    }
-
-    void verify_after(milliseconds delay) {
-        // SSF 1.0 section 8.1.1: not more often than the stream allows.
-        const auto least = milliseconds(stream_.min_verification_interval);
-        verify_timer_ = later(std::max(delay, least), [](client& c) { c.verify(); });
-    }
-
-    void request_verification(const std::string& state) {
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::member(w, "stream_id", stream_.stream_id);
-        json::member(w, "state", state);
-        w.EndObject();
-        post_json(meta_.verification_endpoint, json::text(b), [](client& c, answer r) {
-            if (r.has_error()) return c.problem(r.error().message());
-            if (r->status == 204 || r->status == 200 || r->status == 202) return;
-            c.problem(c.link_.unexpected_answer(*r, "the verification endpoint").message());
-            if (r->status == 429) {
-                c.verify_after(std::max(verify_again_after, retry_after_of(*r)));
-            }
-        });
-    }
-
-    // Where a verification is the proof of liveness, it is asked for before the last one ends.
-    void verify_regularly() {
-        if (!proves_ || meta_.max_stale.count() <= 0) return;
-        verify_after(milliseconds(meta_.max_stale) / 3);
     }
 
     const std::shared_ptr<net::strand> strand_;
@@ -571,17 +484,18 @@ class client final : public stream_client, public std::enable_shared_from_this<c
     const std::shared_ptr<intake> sets_;
     const options o_;
     std::shared_ptr<poller> poller_;
+    std::shared_ptr<stream_watch> watch_;
     std::atomic<bool> stopped_{false};
 
     // On the strand alone:
     transmitter_metadata meta_;
     stream_config stream_;
     std::string audience_;
-    bool lifecycle_only_ = false, proves_ = false, updated_ = false, created_blindly_ = false;
-    bool told_bound_ = false, enabled_ = true, tried_enabling_ = false;
+    bool lifecycle_only_ = false, updated_ = false, created_blindly_ = false, told_bound_ = false;
+    // Since the stream last showed that it lives: to be discovered, or listed, is not that.
     unsigned failures_ = 0;
     std::deque<subject_call> subject_calls_;
-    std::unique_ptr<net::timer> timer_, verify_timer_, status_timer_;
+    std::unique_ptr<net::timer> timer_;
 
     mutable std::mutex m_;
     view view_;

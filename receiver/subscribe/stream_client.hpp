@@ -1,12 +1,14 @@
-// Keeps our stream: discovery, creation or adoption, subjects, verification, its status. One state
-// machine on one strand; whatever fails is tried again with back-off and jitter.
+// Keeps our stream: discovery, creation or adoption, subjects; what comes after is the poller's and
+// the watch's. One state machine on one strand; whatever fails is tried again with back-off and
+// jitter.
 //
-//   discover -> settle the stream -> subjects -> (poll loop | push endpoint) -> verify
+//   discover -> settle the stream -> subjects -> (poll loop | push endpoint) + watch
 //        ^            ^                                  |
 //        |            +------------ 404: gone -----------+
 //        +---- metadata lost or wrong
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +27,8 @@ class stream_client {
     struct options {
         wanted_stream wanted;
         bool poll = true;
+        std::chrono::milliseconds poll_timeout{};  // how long one poll may go unanswered
+        bool missions_wanted = false;              // the host has asked for events about missions
         std::string audience;                      // empty: the stream's
         std::vector<std::string> mission_issuers;  // empty: the transmitter's
         std::vector<std::string> subjects;         // JSON texts
@@ -32,7 +36,9 @@ class stream_client {
         std::shared_ptr<quirk_log> quirks;
         ms::log_function log;
         std::function<void(const std::string&)> on_audience;
-        std::function<void()> on_ready;  // the stream is there; Status can be asked
+        // The stream is there; Status can be asked. `missions`: it carries events about missions,
+        // or the host wants them.
+        std::function<void(bool missions)> on_ready;
     };
     struct view {
         bool verified = false;

@@ -247,6 +247,11 @@ std::vector<std::string> our_event_types() {
     return out;
 }
 
+bool any_mission_event(const std::vector<std::string>& types) {
+    return std::any_of(types.begin(), types.end(),
+                       [](const std::string& t) { return events::is_mission_event(t); });
+}
+
 bool should_try_lifecycle_change(const stream_config& created, const wanted_stream& w) {
     if (sorted(w.events) != sorted(our_event_types())) return false;  // the host chose
     if (carries_all_missions(created.events_delivered)) return false;

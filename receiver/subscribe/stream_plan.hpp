@@ -63,6 +63,7 @@ std::vector<std::string> missions_named(const std::vector<std::string>& subjects
 
 // Our nine types, or the drafts' one.
 std::vector<std::string> our_event_types();
+bool any_mission_event(const std::vector<std::string>& types);
 
 // Whether the created stream carries all missions, or another vocabulary should be tried.
 bool should_try_lifecycle_change(const stream_config& created, const wanted_stream& wanted);

@@ -66,16 +66,18 @@ class source final : public token_source, public std::enable_shared_from_this<so
         // Without a key of its own there is one kind of token alone.
         if (!o_.who.dpop_key || m.mission_status_endpoint.empty()) p = purpose::streams;
         usable ready;
+        std::optional<error> told;
         {
             std::lock_guard lock(m_);
             auto& s = slots_[p];
-            if (!s.token.value.empty() && o_.now().mono < s.until) {
+            if (s.ready(o_.now())) {
                 ready = s.token;
-            } else {
+            } else if (told = pause_.still(o_.now()); !told) {
                 s.waiters.push_back(std::move(done));
                 if (s.waiters.size() > 1) return;
             }
         }
+        if (told) return done(*told);
         if (!ready.value.empty()) return done(ready);
         find_place(m, [self = shared_from_this(), p, m](result<place> at) {
             if (at.has_error()) return self->settle(p, at.error());
@@ -89,6 +91,13 @@ class source final : public token_source, public std::enable_shared_from_this<so
             if (s.token.value == value) s.token = {};
         }
         (void)p;
+    }
+
+    std::chrono::milliseconds asked_to_wait(purpose p) const override {
+        std::lock_guard lock(m_);
+        const auto it = slots_.find(p);
+        const bool at_hand = it != slots_.end() && it->second.ready(o_.now());
+        return at_hand ? std::chrono::milliseconds(0) : pause_.left(o_.now());
     }
 
     bool is_static() const noexcept override { return !o_.who.token.empty(); }
@@ -136,7 +145,17 @@ class source final : public token_source, public std::enable_shared_from_this<so
         usable token;
         std::int64_t until = 0;
         std::vector<token_done> waiters;
+        bool ready(instant now) const { return !token.value.empty() && now.mono < until; }
     };
+
+    // Of the token endpoint or the server's metadata: Retry-After, for all kinds of tokens.
+    error refused(const net::http_response& r, std::string_view what) {
+        auto why = unexpected(r, what, o_.known);
+        if (const auto wait = retry_after_of(r); wait.count() > 0) {
+            pause_.begin(o_.now(), wait, why);
+        }
+        return why;
+    }
 
     result<void> add_proof(net::client_request& request, const std::string& token) const {
         std::string nonce;
@@ -212,8 +231,10 @@ class source final : public token_source, public std::enable_shared_from_this<so
         fetch(url, [self = shared_from_this(), server = std::move(server), urls = std::move(urls),
                     at, p = std::move(p), done](const result<net::http_response>& r) mutable {
             if (r.has_error()) return done(r.error());
-            result<std::string> found = unexpected(*r, "the authorization server's metadata");
-            if (r->status == 200) {
+            result<std::string> found;
+            if (r->status != 200) {
+                found = self->refused(*r, "the authorization server's metadata");
+            } else {
                 found = parse_token_endpoint(r->body, server, self->o_.reach, self->o_.quirks.get(),
                                              self->o_.who.has_certificate());
             }
@@ -221,7 +242,8 @@ class source final : public token_source, public std::enable_shared_from_this<so
                 p.endpoint = std::move(*found);
                 return done(std::move(p));
             }
-            if (at + 1 >= urls.size() || r->status >= 500) return done(found.error());
+            const bool down = r->status >= 500 || self->pause_.still(self->o_.now());
+            if (at + 1 >= urls.size() || down) return done(found.error());
             // The first refusal is the one that tells most, when it is more than "not here".
             self->ask_servers(
                 server, urls, at + 1, std::move(p),
@@ -276,10 +298,8 @@ class source final : public token_source, public std::enable_shared_from_this<so
             f.emplace_back("client_assertion_type", client_assertion_type);
             f.emplace_back("client_assertion", std::move(*signed_));
         } else if (!who.client_secret.empty() && !who.secret_in_form) {
-            // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
             r.fields.add("authorization",
-                         "Basic " + jose::base64_encode(net::percent_encode(who.client_id) + ":" +
-                                                        net::percent_encode(who.client_secret)));
+                         "Basic " + basic_credentials(who.client_id, who.client_secret));
         } else {
             // In the form; or RFC 8705 section 2: the connection's certificate proves it.
             f.emplace_back("client_id", who.client_id);
@@ -313,7 +333,7 @@ class source final : public token_source, public std::enable_shared_from_this<so
                 std::lock_guard lock(m_);
                 place_.reset();
             }
-            return settle(p, unexpected(*r, "the token endpoint"));
+            return settle(p, refused(*r, "the token endpoint"));
         }
         auto t = parse_token_response(r->body);
         if (t.has_error()) return settle(p, t.error());
@@ -350,9 +370,15 @@ class source final : public token_source, public std::enable_shared_from_this<so
     std::map<purpose, slot> slots_;
     std::optional<place> place_;
     std::map<std::string, std::string> nonces_;  // by origin
+    peer_pause pause_;
 };
 
 }  // namespace
+
+std::string basic_credentials(std::string_view client_id, std::string_view client_secret) {
+    return jose::base64_encode(net::percent_encode(client_id) + ":" +
+                               net::percent_encode(client_secret));
+}
 
 std::shared_ptr<token_source> make_token_source(std::shared_ptr<net::http_client> http,
                                                 token_options o) {

@@ -16,6 +16,7 @@
 #include "net/client.hpp"
 #include "receiver/freshness/freshness.hpp"
 #include "receiver/subscribe/discovery.hpp"
+#include "receiver/subscribe/http_calls.hpp"
 
 namespace mission::receiver {
 
@@ -36,6 +37,7 @@ struct token_options {
     credentials who;
     std::string endpoint, scope;  // empty: found out
     token_reach reach;
+    secrets known;  // never shown in words
     std::shared_ptr<quirk_log> quirks;
     ms::log_function log;
     std::function<instant()> now = coarse_now;
@@ -56,6 +58,9 @@ class token_source {
                      std::function<void(result<usable>)> done) = 0;
     // The server refused it: the next get() asks for another. A static one stays.
     virtual void forget(purpose p, const std::string& value) = 0;
+    // What is left of the server's Retry-After, unless there is a token at hand: until then get()
+    // fails at once, with the server's words.
+    virtual std::chrono::milliseconds asked_to_wait(purpose p) const = 0;
     virtual bool is_static() const noexcept = 0;
 
     // RFC 7523 section 3, signed with the client's key.
@@ -66,6 +71,9 @@ class token_source {
     // than the last.
     virtual bool take_nonce(const std::string& url, const net::http_response& r) = 0;
 };
+
+// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+std::string basic_credentials(std::string_view client_id, std::string_view client_secret);
 
 std::shared_ptr<token_source> make_token_source(std::shared_ptr<net::http_client> http,
                                                 token_options o);

@@ -67,21 +67,24 @@ struct serial_queue::impl {
     std::function<void(std::function<void()>)> execute;
     std::mutex m;
     std::deque<std::function<void()>> jobs;
+    std::size_t most = 0;
     bool running = false;
 };
 
-serial_queue::serial_queue(std::function<void(std::function<void()>)> execute)
+serial_queue::serial_queue(std::function<void(std::function<void()>)> execute, std::size_t most)
     : p_(std::make_unique<impl>()) {
     p_->execute = std::move(execute);
+    p_->most = most;
 }
 
 serial_queue::~serial_queue() = default;
 
-void serial_queue::post(std::function<void()> job) {
+bool serial_queue::post(std::function<void()> job) {
     {
         std::lock_guard lock(p_->m);
+        if (p_->jobs.size() >= p_->most) return false;
         p_->jobs.push_back(std::move(job));
-        if (p_->running) return;
+        if (p_->running) return true;
         p_->running = true;
     }
     p_->execute([self = shared_from_this()] {
@@ -100,6 +103,7 @@ void serial_queue::post(std::function<void()> job) {
             next();
         }
     });
+    return true;
 }
 
 }  // namespace mission::receiver

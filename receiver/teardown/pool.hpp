@@ -2,6 +2,7 @@
 // to themselves: nothing of the network runs here.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -20,9 +21,11 @@ std::unique_ptr<worker_pool> make_worker_pool(unsigned threads);
 // Runs jobs one after the other, in order, on an executor that may be parallel.
 class serial_queue : public std::enable_shared_from_this<serial_queue> {
   public:
-    explicit serial_queue(std::function<void(std::function<void()>)> execute);
+    // At most `most` jobs wait.
+    serial_queue(std::function<void(std::function<void()>)> execute, std::size_t most);
     ~serial_queue();
-    void post(std::function<void()> job);
+    // False when so many wait that this one is not taken.
+    [[nodiscard]] bool post(std::function<void()> job);
 
   private:
     struct impl;

@@ -90,6 +90,9 @@ result<status_word> read_status(const jose::compact& token, const status_expecta
     w.version = *version;
     w.log_epoch = json::find_string(*m, "log_epoch").value_or("");
     w.successor = json::find_string(*m, "successor").value_or("");
+    for (const auto* text : {&w.state, &w.log_epoch, &w.successor}) {
+        if (text->size() > limits::set_text_bytes) return error{errc::bad_claims, "mission"};
+    }
     for (auto [name, into] :
          {std::pair{"expires_at", &w.expires_at}, std::pair{"fresh_until", &w.fresh_until},
           std::pair{"suspend_until", &w.suspend_until}}) {

@@ -443,3 +443,26 @@ TEST_CASE("a SET with several events is refused, or each has its effect where th
     CHECK(eventually([&] { return sessions == (on ? 2 : 0) && credentials == (on ? 2 : 0); }));
     CHECK(lines_with(b, "quirk=several_events") == (on ? 1 : 0));
 }
+
+TEST_CASE(
+    "of the SETs that one poll brings and none is good, few are logged and all are answered") {
+    poll_bench b;
+    std::atomic<int> polled{0};
+    const last_word end(b);
+    b.tx.answer_with([&](const net::http_request& r) -> std::optional<net::http_response> {
+        if (!r.path.starts_with("/ssf/poll/") || polled++ > 0) return std::nullopt;
+        std::string sets;
+        for (int n = 0; n < 500; ++n)
+            sets += (n == 0 ? "\"" : ",\"") + std::to_string(n) + "\":\"no SET\"";
+        return text_response(200, R"({"sets":{)" + sets + "}}");
+    });
+    b.start(b.options());
+    b.live();
+    CHECK(b.tx.error_of("0") == "invalid_request");
+    CHECK(b.tx.error_of("499") == "invalid_request");
+    CHECK(b.logged("more SETs of the same poll are not taken count=492"));
+    std::lock_guard lock(b.log_mutex);
+    CHECK(std::count_if(b.log.begin(), b.log.end(), [](const std::string& line) {
+              return line.starts_with("a SET is rejected");
+          }) == 8);
+}

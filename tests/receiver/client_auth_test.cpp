@@ -355,3 +355,55 @@ TEST_CASE("nothing is sent after a redirect, wherever it comes") {
     CHECK(b.tx.redirected == 0);
     CHECK(b.tx.polls == 0);
 }
+
+TEST_CASE("what a peer echoes of our secrets is in no log and in no problem") {
+    poll_bench b;
+    auto o = b.options();
+    o.private_key_file.clear();
+    o.client_secret = "hush hush/now";
+    std::string path;
+    int status = 400;
+    SUBCASE("the token endpoint, refusing") {
+        path = "/oauth/token";
+    }
+    SUBCASE("the token endpoint, with a token in an answer that is none") {
+        path = "/oauth/token";
+        status = 201;
+    }
+    SUBCASE("the configuration endpoint, refusing") {
+        path = "/ssf/streams";
+    }
+    SUBCASE("the configuration endpoint, with another success") {
+        path = "/ssf/streams";
+        status = 202;
+    }
+    o.delivery = delivery::push;
+    o.push_public_url = "https://localhost:1/events";
+    o.push_authorization_header = "Bearer push-secret";
+    std::atomic<int> asked{0};
+    const last_word end(b);
+    b.tx.answer_with([&](const net::http_request& r) -> std::optional<net::http_response> {
+        if (r.path != path || r.method != "POST") return std::nullopt;
+        ++asked;
+        std::string all = r.body;
+        for (const auto name : {"authorization", "dpop"})
+            all += " " + std::string(r.fields.get(name));
+        if (status == 201) all = R"({"access_token":"opaque-token","token_type":"Bearer"})";
+        return text_response(status, all);
+    });
+    b.start(o);
+    CHECK(b.problem("answered"));
+    REQUIRE(eventually([&] { return asked >= 2; }));
+    std::vector<std::string> all{b.rx->last_setup_problem()};
+    {
+        std::lock_guard lock(b.log_mutex);
+        all.insert(all.end(), b.log.begin(), b.log.end());
+    }
+    const auto basic = jose::base64_encode("rs:" + net::percent_encode(o.client_secret));
+    for (const auto& line : all) {
+        CAPTURE(line);
+        for (const std::string secret : {"hush", "push-secret", "opaque-token", "eyJ"})
+            CHECK(line.find(secret) == std::string::npos);
+        CHECK(line.find(basic) == std::string::npos);
+    }
+}

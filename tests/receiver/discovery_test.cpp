@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "base/json.hpp"
+#include "base/limits.hpp"
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
 #include "jose/jws.hpp"
@@ -149,10 +150,52 @@ TEST_CASE("a peer's words are bounded, on one line, and never our token") {
     CHECK(words_of(r).size() < 320);
     CHECK(words_of(r).find('\x1b') == std::string::npos);
     r.body = "you sent Bearer s3cret";
-    CHECK(words_of(r, "s3cret").find("s3cret") == std::string::npos);
-    CHECK(unexpected(r, "it").message().find("it answered 400: you sent") != std::string::npos);
+    CHECK(words_of(r, {"s3cret"}) == "you sent Bearer [left out]");
+    r.body = "client_secret=a%2Fb&client_id=c";
+    CHECK(words_of(r, {"a/b"}) == "client_secret=[left out]&client_id=c");
+    CHECK(unexpected(r, "it").message().find("it answered 400: client_secret") !=
+          std::string::npos);
     r.status = 302;
     CHECK(unexpected(r, "it") == errc::redirect_refused);
+}
+
+TEST_CASE("what looks like a JWS is left out of a peer's words, whole or cut short") {
+    CHECK(peer_words("got eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln, sorry") ==
+          "got [left out], sorry");
+    CHECK(peer_words("eyJhbGciOiJFUzI1NiIsInR5cC") == "[left out]");
+    CHECK(peer_words("eyJ is how they begin, and eyJeyJ") == "eyJ is how they begin, and eyJeyJ");
+}
+
+TEST_CASE("of an answer that should have been an error, or another success, no body is shown") {
+    net::http_response r;
+    r.status = 201;
+    r.body = R"({"access_token":"opaque-token","token_type":"Bearer"})";
+    CHECK(unexpected(r, "it").message().find("opaque") == std::string::npos);
+    r.body = R"({"error":"odd"})";
+    CHECK(unexpected(r, "it").message().find("it answered 201: odd") != std::string::npos);
+}
+
+TEST_CASE("Retry-After is a number of seconds, bounded however long it is") {
+    const auto of = [](const char* text) {
+        net::http_response r;
+        r.fields.add("retry-after", text);
+        return retry_after_of(r);
+    };
+    CHECK(of("2") == std::chrono::seconds(2));
+    CHECK(of("300000") == limits::retry_after_max);
+    CHECK(of("99999999999999999999") == limits::retry_after_max);
+    CHECK(of("-1").count() == 0);
+    CHECK(of("Sat, 21 Nov 2026 17:00:00 GMT").count() == 0);
+}
+
+TEST_CASE("the issuer that a metadata URL was made of") {
+    CHECK(issuer_of_url("https://a.example/.well-known/ssf-configuration") == "https://a.example");
+    CHECK(issuer_of_url("https://a.example:8443/.well-known/ssf-configuration/t/1") ==
+          "https://a.example:8443/t/1");
+    CHECK(issuer_of_url("https://a.example/t/.well-known/risc-configuration") ==
+          "https://a.example/t");
+    CHECK(issuer_of_url("https://a.example/metadata.json").empty());
+    CHECK(issuer_of_url("nonsense").empty());
 }
 
 TEST_CASE("a transmitter that does not hold a poll open is asked ever less often") {

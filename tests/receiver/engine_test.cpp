@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "base/limits.hpp"
 #include "base/random.hpp"
 #include "events/mission_event.hpp"
 #include "jose/jws.hpp"
@@ -291,6 +292,132 @@ TEST_CASE("a denial of another log_epoch pauses what is held, and after a restar
     }
 }
 
+TEST_CASE("a mission event that is dropped for a critical member leaves its mission in doubt") {
+    bench b;
+    b.e->set_critical_members({"habitat"});
+    b.mission(1, "active");
+    b.disk.commit_all();
+    REQUIRE(b.now() == standing::active);
+    b.asked.clear();
+
+    events::mission_change c;
+    c.mission_id = id;
+    c.issuer = issuer;
+    c.log_epoch = "e1";
+    c.state = "revoked";
+    c.prior_state = "active";
+    c.version = 2;
+    c.authority_hash = "sha-256:x";
+    c.committed_at = system_clock().now();
+    c.expires_at = system_clock().now() + std::chrono::hours(1);
+    c.agent_client_id = "agent";
+    auto subject = events::event_subject(c, events::form::ours);
+    subject.complex.emplace("habitat", events::subject::opaque("moon"));
+    b.deliver(events::event_type(c, events::form::ours), events::event_body(c, events::form::ours),
+              subject, "dropped");
+    // At once, and whatever heartbeats say from here on.
+    CHECK(b.now() == standing::gap);
+    b.disk.commit_all();
+    CHECK(b.last->fate == set_fate::acknowledge);
+    b.heartbeat(2);
+    CHECK(b.now() == standing::gap);
+    CHECK(b.asked.size() >= 1);
+    CHECK(b.e->wants_status({issuer, id}));
+    b.status(2, "revoked", b.ask());
+    CHECK(b.now() == standing::revoked);
+}
+
+TEST_CASE(
+    "a Status that was fresh for long because the clock was ahead is not so after a restart") {
+    const auto restarted = [](std::chrono::seconds until, const char* bound) {
+        held_state disk;
+        auto runner = make_task_runner(system_random());
+        engine e(disk, *runner, 100, {});
+        record r;
+        r.key = {issuer, id};
+        r.state = "active";
+        r.version = 1;
+        r.log_epoch = "e1";
+        r.fresh_until = system_clock().now() + until;
+        e.load({{r}, {}, {}, {{"max_stale_seconds", bound}}, {}});
+        return e.table().check(issuer, id, coarse_now()).what;
+    };
+    CHECK(restarted(std::chrono::seconds(50), "60") == standing::active);
+    CHECK(restarted(std::chrono::hours(24), "60") == standing::stale);
+    CHECK(restarted(std::chrono::seconds(50), "nonsense") == standing::stale);
+    CHECK(restarted(std::chrono::seconds(50), "") == standing::stale);
+}
+
+TEST_CASE("the bound of freshness is kept, so that the next run can tell what exceeds it") {
+    bench b;
+    b.e->set_max_stale(std::chrono::seconds(45));
+    CHECK(b.e->setting("max_stale_seconds") == "45");
+}
+
+TEST_CASE("settings that are no numbers stop nobody from starting, and begin an epoch") {
+    bench b;
+    b.e->load({{}, {}, {}, {{"continuity", "x"}, {"epoch", "7y"}}, {}});
+    CHECK_FALSE(b.e->freshness().kept().continuity.has_value());
+}
+
+TEST_CASE("what is kept of a mission is bounded: a reason is cut, anything else refused") {
+    bench b;
+    events::mission_change c;
+    c.mission_id = id;
+    c.issuer = issuer;
+    c.log_epoch = "e1";
+    c.state = "revoked";
+    c.version = 3;
+    c.authority_hash = "sha-256:x";
+    c.committed_at = system_clock().now();
+    c.expires_at = system_clock().now() + std::chrono::hours(1);
+    c.agent_client_id = "agent";
+    const auto deliver = [&](const char* jti) {
+        b.deliver(events::event_type(c, events::form::ours),
+                  events::event_body(c, events::form::ours),
+                  events::event_subject(c, events::form::ours), jti);
+        b.disk.commit_all();
+        return b.last->fate;
+    };
+    const std::string much(limits::set_text_bytes + 1, 'x');
+    auto* text = &c.log_epoch;
+    SUBCASE("log_epoch") {}
+    SUBCASE("state") {
+        text = &c.state;
+    }
+    SUBCASE("successor") {
+        text = &c.successor.emplace();
+    }
+    const auto before = *text;
+    *text = much;
+    CHECK(deliver("a") == set_fate::reject);
+    CHECK(b.now() == standing::unknown);
+    *text = before;
+    c.reason = std::string(limits::reason_bytes - 1, 'x') + "\u00e4\u00f6";
+    CHECK(deliver("b") == set_fate::acknowledge);
+    CHECK(b.now() == standing::revoked);
+    // Not half of a character.
+    CHECK(b.e->view({issuer, id})->reason == std::string(limits::reason_bytes - 1, 'x'));
+}
+
+TEST_CASE("what a transmitter gives as its reason is one bounded line of text in the log") {
+    held_state disk;
+    auto runner = make_task_runner(system_random());
+    std::vector<std::string> lines;
+    engine::hooks h;
+    h.log = [&](ms::log_level, std::string_view, const std::vector<ms::log_field>& fields) {
+        for (const auto& f : fields)
+            lines.push_back(f.value);
+    };
+    engine e(disk, *runner, 100, std::move(h));
+    e.note_status("paused", "\x1b[2J\nforged line" + std::string(100'000, 'x'));
+    REQUIRE(!lines.empty());
+    for (const auto& line : lines) {
+        CHECK(line.size() < 400);
+        CHECK(line.find_first_of("\x1b\n") == std::string::npos);
+    }
+}
+
 namespace {
 
 // Keys can be had again, though they could not for longer than anybody waits.
@@ -313,6 +440,7 @@ class recovered_link final : public link {
     }
     void ask_status(const mission_key&, const std::string&,
                     std::function<void(result<status_word>)>) override {}
+    std::chrono::milliseconds asked_to_wait() const override { return {}; }
     void stop() override {}
 
     std::shared_ptr<const jose::key_set> now, fetched;

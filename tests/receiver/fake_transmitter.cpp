@@ -241,6 +241,11 @@ void fake_transmitter::expire_tokens() {
     tokens_.clear();
 }
 
+void fake_transmitter::accept_token(const std::string& token) {
+    std::lock_guard lock(m_);
+    tokens_.push_back(token);
+}
+
 std::string fake_transmitter::stream_updated(const std::string& status,
                                              const std::string& subject) {
     const auto jti = jose::random_id(12);

@@ -45,6 +45,7 @@ class fake_transmitter final : public net::http_handler {
     // Kills every connection and takes requests no more; start() again on the same port.
     void stop();
     void start();
+    bool is_stopped() const { return server_ == nullptr; }
 
     // Queues a SET; the poll hands it out until it is acknowledged. Returns its jti.
     std::string send(const events::mission_change& c);
@@ -74,6 +75,7 @@ class fake_transmitter final : public net::http_handler {
     // All requests to this path so far.
     std::vector<net::http_request> requests(const std::string& path) const;
     void expire_tokens();
+    void accept_token(const std::string& token);
     // SSF's own event about the stream.
     std::string stream_updated(const std::string& status, const std::string& subject = {});
     // A CAEP event about a session; its jti.

@@ -114,6 +114,14 @@ TEST_CASE("an older heartbeat delivered late turns nothing back") {
     CHECK(f.word() == word);
 }
 
+TEST_CASE("an as_of far in the future does not outlive the mistake that made it") {
+    auto f = live_stream();
+    f.on_heartbeat({wall_at(86'400'000), 1, "e"}, at(0), 3s);
+    // The transmitter's clock is right again: its word counts as before.
+    f.on_heartbeat({wall_at(4'000), 1, "e"}, at(4'000), 3s);
+    CHECK(is_fresh({{}, f.word().epoch}, f.word(), at(6'999)));
+}
+
 TEST_CASE("a paused stream is not live") {
     auto f = live_stream();
     f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s);

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <future>
 
+#include "base/limits.hpp"
 #include "tests/receiver/fake_transmitter.hpp"
 
 using namespace mission;
@@ -102,6 +103,9 @@ TEST_CASE("each fault of a push has its answer") {
           "invalid_issuer");
     CHECK(err_of(b.post(b.tx.sign_event("a", type, body, sub, {}, "https://x.example"))) ==
           "invalid_audience");
+    // A million of them are remembered.
+    CHECK(err_of(b.post(b.tx.sign_event(std::string(limits::set_text_bytes + 1, 'j'), type, body,
+                                        sub))) == "invalid_request");
     // Time may mend these: the transmitter keeps them.
     CHECK(b.post(b.tx.sign_event("f", type, body, sub, {}, {}, 3600)).status == 503);
     const auto stranger = *jose::private_key::generate(jose::alg::es256);

@@ -230,3 +230,17 @@ TEST_CASE("a pause that is not wanted any more is forgotten, not kept for ever")
     }
     CHECK(b.runner->list(false).size() == 1);
 }
+
+TEST_CASE("a serial queue runs in order, and takes no more than it may") {
+    std::function<void()> drain;
+    auto queue = std::make_shared<serial_queue>(
+        [&](std::function<void()> job) { drain = std::move(job); }, 3);
+    std::vector<int> ran;
+    for (int n = 0; n < 5; ++n)
+        CHECK(queue->post([&, n] { ran.push_back(n); }) == (n < 3));
+    drain();
+    CHECK(ran == std::vector{0, 1, 2});
+    CHECK(queue->post([&] { ran.push_back(9); }));
+    drain();
+    CHECK(ran.back() == 9);
+}

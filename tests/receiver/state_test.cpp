@@ -185,6 +185,21 @@ TEST_CASE("the state is nobody else's to read, and the process keeps its umask")
     }
 }
 
+TEST_CASE("a state that others can write is not believed") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    REQUIRE(open_state(path, nullptr).has_value());
+    for (const mode_t mode : {0660, 0602}) {
+        REQUIRE(::chmod(path.c_str(), mode) == 0);
+        const auto opened = open_state(path, nullptr);
+        REQUIRE(opened.has_error());
+        CHECK(opened.error() == errc::bad_configuration);
+        CHECK(opened.error().message().find("others can write it") != std::string::npos);
+    }
+    REQUIRE(::chmod(path.c_str(), 0640) == 0);
+    CHECK(open_state(path, nullptr).has_value());
+}
+
 TEST_CASE("a damaged file is moved aside and an empty one made: everything is denied") {
     temp_dir dir;
     const auto path = dir / "state.db";

@@ -467,6 +467,18 @@ TEST_CASE("Retry-After is honoured, wherever it comes") {
     SUBCASE("the poll") {
         path = "/ssf/poll/s1";
     }
+    SUBCASE("the metadata") {
+        path = well_known;
+    }
+    SUBCASE("the token endpoint") {
+        path = "/oauth/token";
+    }
+    SUBCASE("the authorization server's metadata") {
+        path = "/.well-known/oauth-authorization-server";
+    }
+    SUBCASE("Mission Status") {
+        path = "/mission/status";
+    }
     std::atomic<int> asked{0};
     clock::time_point refused, again;
     const last_word end(b);
@@ -484,7 +496,73 @@ TEST_CASE("Retry-After is honoured, wherever it comes") {
     o.subjects = {opaque("a")};
     b.start(o);
     b.live();
+    if (path == "/mission/status") {
+        // Two missions in doubt: neither is asked for meanwhile.
+        for (const auto& id : {new_id(), new_id()}) {
+            b.tx.send(b.tx.change(id, 2, "active"));
+            REQUIRE(eventually([&] { return asked >= 1; }));
+        }
+        REQUIRE(eventually([&] { return asked >= 2; }));
+        const last_word now(b);
+    }
     CHECK(again - refused >= 1s);
+}
+
+TEST_CASE("a stream that cannot be had is asked for ever less often, though the rest goes well") {
+    poll_bench b;
+    using clock = std::chrono::steady_clock;
+    std::mutex m;
+    std::vector<clock::time_point> asked;
+    std::string path;
+    SUBCASE("the list is refused") {
+        path = "/ssf/streams";
+    }
+    SUBCASE("the stream is there, and its poll endpoint is not") {
+        path = "/ssf/poll/s1";
+    }
+    const last_word end(b);
+    b.tx.answer_with([&](const net::http_request& r) -> std::optional<net::http_response> {
+        if (r.path != path) return std::nullopt;
+        std::lock_guard lock(m);
+        asked.push_back(clock::now());
+        return text_response(path == "/ssf/streams" ? 403 : 404, R"({"error":"no"})");
+    });
+    b.start(b.options());
+    REQUIRE(eventually([&] {
+        std::lock_guard lock(m);
+        return asked.size() >= 6;
+    }));
+    std::lock_guard lock(m);
+    // 50, 100, 200, 400 and 800 ms, of each at least half.
+    CHECK(asked[5] - asked[0] >= 700ms);
+}
+
+TEST_CASE("what is said about missions is said where missions are wanted, or carried") {
+    poll_bench b;
+    b.tx.default_subjects = "NONE";
+    auto o = b.options();
+    o.private_key_file.clear();
+    o.token = "static-token";
+    const last_word end(b);
+    b.tx.answer_with([&](const net::http_request& r) -> std::optional<net::http_response> {
+        if (r.path.starts_with("/ssf/poll/")) return text_response(200, R"({"sets":{}})");
+        return std::nullopt;
+    });
+    b.tx.accept_token("static-token");
+    bool about_missions = true;
+    SUBCASE("by default") {}
+    SUBCASE("by name") {
+        o.events = {std::string(events::event_type_base) + "mission-revoked"};
+    }
+    SUBCASE("not at all") {
+        o.events = {std::string(events::caep_base) + "session-revoked"};
+        about_missions = false;
+    }
+    b.start(o);
+    REQUIRE(eventually([&] { return !b.rx->current_status().stream_id.empty(); }));
+    CHECK(eventually([&] { return !b.tx.requests("/ssf/poll/s1").empty(); }));
+    CHECK(b.logged("Mission Status is out of reach") == about_missions);
+    CHECK(b.logged("does not carry everything about all missions") == about_missions);
 }
 
 TEST_CASE("a verification with a state that nobody asked with is refused") {

@@ -288,6 +288,11 @@ command = ["{script}", "{{type}}"]
         seen = [json.loads(line) for line in r.runs()]
         self.assertEqual({(e["type"], e["sub_id"]["id"]) for e in seen}, {(SESSION_REVOKED, "s-77")})
         self.assertEqual(len({e["jti"] for e in seen}), 1)
+        # One line for each try, which says who has tried, and what.
+        told = [e for e in r.log("event") if e["jti"] == seen[0]["jti"]]
+        self.assertEqual([int(e["attempt"]) for e in told], list(range(1, len(told) + 1)))
+        self.assertEqual({(e["handler"], e["type"], e["iss"]) for e in told},
+                         {("sessions", SESSION_REVOKED, self.transmitter.url)})
         # An event that nobody handles is logged, without its body, and acknowledged.
         done = len(r.runs())
         self.assertEqual(r.stop(), 0)
@@ -305,7 +310,7 @@ command = ["{script}", "{{type}}"]
     def test_every_line_of_the_log_is_json_and_holds_no_secret(self):
         r = self.receiver("poller").start().live()
         r.stop()
-        self.assertTrue(r.log("running"))
+        self.assertEqual([line["issuer"] for line in r.log("running")], [self.transmitter.url])
         self.assertTrue(r.log("stopped"))
         for line in r.log():
             self.assertTrue({"time", "level", "message"} <= set(line), line)

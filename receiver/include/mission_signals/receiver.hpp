@@ -234,6 +234,9 @@ struct options {
     std::string audience;  // what SETs' `aud` must equal; empty: taken from the stream
 
     mission_signals::delivery delivery = delivery::poll;
+    // Poll: a poll that is not answered within this is told as a problem, and begun anew. Longer
+    // than the transmitter holds one open (ours: 30 s).
+    std::chrono::milliseconds poll_timeout{45'000};
     std::string description = "mission-signals receiver";
     std::vector<std::string> events;  // empty: our mission types if offered, else lifecycle-change
     std::vector<std::string> mission_issuers;  // may speak for; empty: the transmitter's own
@@ -301,6 +304,7 @@ class receiver {
     virtual void on_effect(handler_options what, handler run) = 0;
     // Told of every applied change after it is durable; for logs and metrics. A mission first seen
     // active is told as `resumed`, a change of deadlines alone as `scope_changed`. Before start().
+    // While 100,000 changes wait for slow callbacks further ones are not told, and that is logged.
     virtual void on_change(std::function<void(const mission_view&, effect)> fn) = 0;
     // Events that are not about missions; `types` empty: every type no other handler names. Before
     // start(). Without a handler they are acknowledged and counted (status::unknown_events).

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "receiver/program/commands.hpp"
 #include "scratch.hpp"
 
 using namespace mission;
@@ -239,4 +240,16 @@ TEST_CASE("the quirks are switched one by one") {
     CHECK(c.options.quirks.several_events);
     CHECK_FALSE(c.options.quirks.typ_missing);
     CHECK_FALSE(c.options.quirks.created_with_200);
+}
+
+TEST_CASE("the log names the transmitter, by what there is of it") {
+    ms::options o;
+    o.metadata_url = "https://a.example/metadata";
+    CHECK(transmitter_named_by(o) == "https://a.example/metadata");
+    o.metadata_url = "https://a.example/.well-known/ssf-configuration/t";
+    CHECK(transmitter_named_by(o) == "https://a.example/t");
+    o.metadata_json = R"({"issuer":"https://b.example"})";
+    CHECK(transmitter_named_by(o) == "https://b.example");
+    o.issuer = "https://c.example";
+    CHECK(transmitter_named_by(o) == "https://c.example");
 }
