@@ -87,19 +87,8 @@ class facade final : public ms::receiver, public ms::mission_cache {
 
     std::vector<ms::task_view> tasks(bool unfinished_only) const override {
         std::vector<ms::task_view> out;
-        for (auto& t : runner_->list(unfinished_only)) {
-            ms::task_view v;
-            v.what = {t.key,     t.why,  t.mission.id, t.mission.issuer,
-                      t.version, t.name, t.data,       std::max(t.attempts, 1u)};
-            v.handler = t.handler;
-            v.last = t.last;
-            v.evidence = t.evidence;
-            v.finished = t.finished;
-            v.cancelled = t.cancelled;
-            v.created = t.created;
-            v.updated = t.updated;
-            out.push_back(std::move(v));
-        }
+        for (const auto& t : runner_->list(unfinished_only))
+            out.push_back(view_of(t));
         return out;
     }
 

@@ -199,8 +199,7 @@ void engine::committed(const mission_key& key, std::uint64_t revision,
             });
         }
         v = view_locked(it->second);
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     runner_.release(tasks);
     for (auto& f : later)
@@ -269,8 +268,7 @@ void engine::on_status(const mission_key& key, const result<status_word>& word, 
                 later);
             submitted = true;
         } else {
-            const auto wait = watch_locked(hooks_.now(), later);
-            if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+            watch_anew(hooks_.now(), later);
         }
     }
     for (auto& f : later)

@@ -148,6 +148,8 @@ class engine {
     void put_stream(state_write& w);
     void begin_epoch(after& later);
     std::vector<hold_record> holds_of(const mission_key& key) const;
+    // Looks at every held mission, and arranges for the next look.
+    void watch_anew(instant now, after& later);
     std::chrono::milliseconds watch_locked(instant now, after& later);
     void note_hold_loaded(const hold_record& h);
     ms::mission_view view_locked(const slot& s) const;

@@ -81,8 +81,7 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
             }
             state_.submit(std::move(w), nullptr);
         }
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     for (auto& f : later)
         f();
@@ -123,11 +122,15 @@ void engine::watch() {
     after later;
     {
         std::lock_guard lock(m_);
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     for (auto& f : later)
         f();
+}
+
+void engine::watch_anew(instant now, after& later) {
+    const auto wait = watch_locked(now, later);
+    if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
 }
 
 // Looks at every held mission; returns when to look again.

@@ -187,8 +187,7 @@ void engine::receive_verification(events::received_set& set,
             state_.submit(std::move(w), acknowledging(std::move(done)));
         }
         table_.set_stream(fresh_.word());
-        const auto wait = watch_locked(now, later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(now, later);
     }
     for (auto& f : later)
         f();
@@ -217,8 +216,7 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
         remember_jti(set, w);
         put_stream(w);
         state_.submit(std::move(w), acknowledging(std::move(done)));
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     for (auto& f : later)
         f();
@@ -235,8 +233,7 @@ void engine::note_status(const std::string& status, const std::string& reason) {
         state_write w;
         put_stream(w);
         state_.submit(std::move(w), nullptr);
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     if (hooks_.on_updated) later.push_back([&] { hooks_.on_updated(status, reason); });
     for (auto& f : later)
@@ -253,8 +250,7 @@ void engine::on_stream(stream_identity identity) {
         put_stream(w);
         state_.submit(std::move(w), nullptr);
         // What is held and was fresh by the stream alone is so no more: paused at once.
-        const auto wait = watch_locked(hooks_.now(), later);
-        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+        watch_anew(hooks_.now(), later);
     }
     for (auto& f : later)
         f();

@@ -9,6 +9,7 @@
 
 #include "base/crash_point.hpp"
 #include "base/limits.hpp"
+#include "receiver/teardown/run_handler.hpp"
 
 namespace mission::receiver {
 
@@ -193,15 +194,7 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
 
     void begin(position at, const handler_entry& h) {
         hooks_.execute([self = shared_from_this(), at, &h, run = h.run, what = told(at->event)] {
-            ms::outcome o;
-            try {
-                o = run(what);
-            } catch (const std::exception& e) {
-                // A host's handler may throw; what it has done is not known.
-                o = {ms::outcome_kind::unknown, std::string("exception: ") + e.what()};
-            } catch (...) {
-                o = {ms::outcome_kind::unknown, "exception"};
-            }
+            ms::outcome o = run_handler(run, what);
             crash_point("event_outcome");
             self->returned(at, h.name, std::move(o));
         });

@@ -11,6 +11,7 @@
 #include "receiver/program/control.hpp"
 #include "receiver/program/views.hpp"
 #include "receiver/state/look.hpp"
+#include "receiver/teardown/task_record.hpp"
 
 namespace mission::receiver::program {
 namespace {
@@ -46,20 +47,6 @@ void show(const invocation& typed, const std::string& body,
 
 const std::vector<std::string_view> task_columns{
     "key", "handler", "effect", "mission_id", "name", "attempt", "last", "state", "evidence"};
-
-ms::task_view view_of(const task_record& t) {
-    ms::task_view v;
-    v.what = {t.key,     t.why,  t.mission.id, t.mission.issuer,
-              t.version, t.name, t.data,       std::max(t.attempts, 1u)};
-    v.handler = t.handler;
-    v.last = t.last;
-    v.evidence = t.evidence;
-    v.finished = t.finished;
-    v.cancelled = t.cancelled;
-    v.created = t.created;
-    v.updated = t.updated;
-    return v;
-}
 
 // Nobody runs: the file says what was left to do.
 int tasks_at_rest(const invocation& typed, const program_config& c) {

@@ -12,6 +12,7 @@
 #include "base/limits.hpp"
 #include "receiver/freshness/freshness.hpp"
 #include "receiver/teardown/plan.hpp"
+#include "receiver/teardown/run_handler.hpp"
 
 namespace mission::receiver {
 namespace {
@@ -338,15 +339,7 @@ class runner final : public task_runner {
         }
         hooks_.execute([this, key, handler = std::move(handler), attempt_id, run = std::move(run),
                         what = std::move(what)] {
-            ms::outcome o;
-            try {
-                o = run(what);
-            } catch (const std::exception& e) {
-                // A host's handler may throw; what it has done is not known.
-                o = {ms::outcome_kind::unknown, std::string("exception: ") + e.what()};
-            } catch (...) {
-                o = {ms::outcome_kind::unknown, "exception"};
-            }
+            ms::outcome o = run_handler(run, what);
             crash_point("handler_outcome");
             returned(key, handler, attempt_id, std::move(o));
         });

@@ -32,4 +32,7 @@ struct task_record {
     bool open() const noexcept { return !finished && !cancelled; }
 };
 
+// As a host is shown it.
+ms::task_view view_of(const task_record& t);
+
 }  // namespace mission::receiver
