@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -79,6 +80,14 @@ class last_word {
   private:
     poll_bench& b_;
 };
+
+// Lines of the receiver's log that contain `part`.
+inline std::size_t lines_with(poll_bench& b, const std::string& part) {
+    std::lock_guard lock(b.log_mutex);
+    return static_cast<std::size_t>(std::count_if(b.log.begin(), b.log.end(), [&](auto& line) {
+        return line.find(part) != std::string::npos;
+    }));
+}
 
 inline net::http_response text_response(int status, std::string body,
                                         const char* type = "application/json") {

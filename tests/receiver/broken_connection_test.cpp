@@ -21,13 +21,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::size_t lines_with(poll_bench& b, const std::string& part) {
-    std::lock_guard lock(b.log_mutex);
-    return static_cast<std::size_t>(std::count_if(b.log.begin(), b.log.end(), [&](auto& line) {
-        return line.find(part) != std::string::npos;
-    }));
-}
-
 // In the transmitter's place: takes connections, and says nothing.
 class silent_port {
   public:

@@ -14,13 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::size_t lines_with(poll_bench& b, const std::string& part) {
-    std::lock_guard lock(b.log_mutex);
-    return static_cast<std::size_t>(std::count_if(b.log.begin(), b.log.end(), [&](auto& line) {
-        return line.find(part) != std::string::npos;
-    }));
-}
-
 // Each way an answer can be no answer.
 struct fault {
     const char* name;

@@ -11,44 +11,18 @@
 #include "jose/jws.hpp"
 #include "receiver/subscribe/intake.hpp"
 #include "receiver/teardown/pool.hpp"
+#include "tests/receiver/held_state.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using ms::standing;
 
 namespace {
 
 const std::string issuer = "https://mas.example";
 const std::string id = "msn_8RfX2Lqv9TqMv4z7sA2bN1k0YpEdHc9-";
-
-// Keeps units until the test lets them be "written", or fails them.
-class held_state final : public state {
-  public:
-    result<state_snapshot> load() override { return state_snapshot{}; }
-    void submit(state_write w, std::function<void(result<void>)> answered,
-                std::function<void()> committed) override {
-        units.push_back({std::move(w), std::move(answered), std::move(committed)});
-    }
-    bool accepts() const noexcept override { return accepting; }
-    void stop() override {}
-
-    struct unit {
-        state_write write;
-        std::function<void(result<void>)> answered;
-        std::function<void()> committed;
-    };
-    void commit_all() {
-        auto now = std::move(units);
-        units.clear();
-        for (auto& u : now) {
-            if (u.committed) u.committed();
-            if (u.answered) u.answered({});
-        }
-    }
-    std::vector<unit> units;
-    bool accepting = true;
-};
 
 struct bench {
     held_state disk;

@@ -11,39 +11,16 @@
 #include "events/set.hpp"
 #include "receiver/engine/engine.hpp"
 #include "receiver/engine/seen_jtis.hpp"
+#include "tests/receiver/held_state.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 
 namespace {
 
 const std::string issuer = "https://mas.example";
-
-// Keeps units until the test lets them be "written", or fails them.
-class held_state final : public state {
-  public:
-    result<state_snapshot> load() override { return state_snapshot{}; }
-    void submit(state_write w, std::function<void(result<void>)> answered,
-                std::function<void()> committed) override {
-        units.push_back({std::move(w), std::move(answered), std::move(committed)});
-    }
-    bool accepts() const noexcept override { return true; }
-    void stop() override {}
-
-    struct unit {
-        state_write write;
-        std::function<void(result<void>)> answered;
-        std::function<void()> committed;
-    };
-    unit take() {
-        REQUIRE(!units.empty());
-        auto first = std::move(units.front());
-        units.pop_front();
-        return first;
-    }
-    std::deque<unit> units;
-};
 
 class no_jitter final : public random_source {
   public:
