@@ -85,7 +85,8 @@ result<void> check_inner_subject(const subject& about, const json::value& body) 
 result<void> check_identifier(const risc_event& e, const subject& about) {
     const auto* changed = std::get_if<risc::identifier_changed>(&e);
     if (!changed && !std::holds_alternative<risc::identifier_recycled>(e)) return {};
-    if (about.format != "email" && about.format != "phone_number")
+    // "phone" is what RISC called the format before RFC 9493 did.
+    if (about.format != "email" && about.format != "phone_number" && about.format != "phone")
         return invalid("the subject of this event must be an email or a phone_number");
     if (!changed || !changed->new_value) return {};
     for (const auto& [name, old_value] : about.members)

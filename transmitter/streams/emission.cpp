@@ -29,22 +29,12 @@ bool says_why(const json::value& event) {
     });
 }
 
-result<void> check_caep(const events::event_kind& kind, const json::value& event) {
-    if ((kind.name == "session-revoked" || kind.name == "credential-change") && !says_why(event))
+// Profile sections 3.1 and 3.2, beyond CAEP itself.
+result<void> check_reason(const events::event_kind& kind, const json::value& event) {
+    const bool caep = kind.family == events::event_family::caep;
+    if (caep && (kind.name == "session-revoked" || kind.name == "credential-change") &&
+        !says_why(event))
         return invalid("event.reason_admin is required and must not be empty");
-    return {};
-}
-
-result<void> check_risc(const events::event_kind& kind, const json::value& event,
-                        const events::subject& subject) {
-    if (kind.name != "identifier-changed" && kind.name != "identifier-recycled") return {};
-    const bool email = subject.format == "email";
-    if (!email && subject.format != "phone_number" && subject.format != "phone")
-        return invalid("subject must be an email or phone_number for this type");
-    const auto fresh = json::find_string(event, "new-value");
-    const auto held = subject.members.find(email ? "email" : "phone_number");
-    if (fresh && held != subject.members.end() && *fresh == held->second)
-        return invalid("event.new-value is what the subject has already");
     return {};
 }
 
@@ -54,11 +44,11 @@ result<void> check_event(std::string_view type, const json::value& event,
         if (kind->family == events::event_family::ssf ||
             kind->family == events::event_family::mission)
             return invalid("type: this event is the transmitter's own");
-        if (kind->deprecated) return invalid("type: deprecated; CAEP session-revoked says it now");
         if (auto ok = schemas::validate(kind->schema, event); !ok)
             return error{ok.error().code, "event" + ok.error().detail};
-        return kind->family == events::event_family::caep ? check_caep(*kind, event)
-                                                          : check_risc(*kind, event, subject);
+        if (auto ok = events::check_event(*kind, subject, event); !ok)
+            return error{ok.error().code, "event: " + ok.error().detail};
+        return check_reason(*kind, event);
     }
     if (ours(type, rules.event_type_base))
         return invalid("type: this event is the transmitter's own");
