@@ -36,13 +36,12 @@ void take(const Map& map, std::string_view name, row_list& out) {
         out.insert(out.end(), it->second.begin(), it->second.end());
 }
 
-// SSF's own types are no signals; what is neither CAEP nor RISC may be a mission type under any
-// base, or somebody else's.
-bool is_foreign(std::string_view type) {
-    if (type == events::lifecycle_change_type) return false;
+// Under whatever base; somebody else's type may end like one.
+bool may_be_mission(std::string_view type) {
+    if (type == events::lifecycle_change_type) return true;
     const auto name = type.substr(type.rfind('/') + 1);
     return std::find(std::begin(events::mission_event_names), std::end(events::mission_event_names),
-                     name) == std::end(events::mission_event_names);
+                     name) != std::end(events::mission_event_names);
 }
 
 // Mission types of another base are listed here as well: a configured foreign type may end like
@@ -91,7 +90,7 @@ void audience_index::apply(store::stream_row row, bool insert) {
         // The bridge turns a mission's end into an event that is no mission event.
         const bool missions = !terms->visibility.caep_bridge.empty() ||
                               std::any_of(delivered.begin(), delivered.end(),
-                                          [](const auto& type) { return !is_foreign(type); });
+                                          [](const auto& type) { return may_be_mission(type); });
         if (missions && e.default_all) list(row, *terms, concerned_, insert);
         for (const auto& type : delivered) {
             if (!may_be_foreign(type)) continue;
