@@ -77,6 +77,9 @@ std::string_view name(errc code) noexcept {
         MISSION_NAME(exceeds_authority);
         MISSION_NAME(extension_not_allowed);
         MISSION_NAME(mission_exists);
+        MISSION_NAME(invalid_bulk_token);
+        MISSION_NAME(stale_bulk_token);
+        MISSION_NAME(filter_too_broad);
 #undef MISSION_NAME
     }
     return "unknown";

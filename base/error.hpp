@@ -87,6 +87,9 @@ enum class errc : int {
     exceeds_authority = 609,
     extension_not_allowed = 610,
     mission_exists = 611,
+    invalid_bulk_token = 612,
+    stale_bulk_token = 613,
+    filter_too_broad = 614,
 };
 
 // The enumerator's name ("store_full"); never null, "unknown" for a value outside the enumeration.

@@ -48,13 +48,66 @@ inline constexpr std::size_t reason_bytes = 1024;
 inline constexpr std::size_t nonce_max = 255;
 inline constexpr std::size_t purpose_bytes = 4096;
 inline constexpr std::size_t authorization_details_entries = 1000;
+// Levels of an entry. Signals, answers and the audit's lines tell it inside of more than a request
+// does, and every one of them has to stay within json_depth.
+inline constexpr std::size_t authorization_details_depth = 16;
 // In base64url, with what else a SET or a Status answer says, it stays below token_bytes.
 inline constexpr std::size_t authorization_details_bytes = 160u << 10;
 inline constexpr std::size_t evidence_bytes = 64u << 10;
+inline constexpr std::size_t evidence_depth = 16;
 inline constexpr auto nonce_retention = 24h;
 inline constexpr std::size_t list_page = 1000;
+// What [missions] max_depth and max_children may say at most: a family is settled from its root
+// down in one decision, and drained in steps.
+inline constexpr std::int64_t family_depth = 64;
+inline constexpr std::int64_t family_children = 10'000'000;
+// Entries of one type and resource in a set: comparing two sets costs their product at worst, in
+// the writer's thread, and an entry may name a thousand actions.
+inline constexpr std::size_t entries_per_resource = 64;
+// Pairs of JSON values that one comparison of two sets may look at, in the writer's thread: a
+// thousand entries of prefixes that all overlap would be minutes. About a tenth of a second.
+inline constexpr std::int64_t comparison_effort = 20'000'000;
+// Children that are looked at to count those that a limit of their parent's entry is about, and
+// the octets of the sets of those that live: about a tenth of a second of the writer each.
+inline constexpr std::size_t counted_children = 20'000;
+inline constexpr std::size_t counted_authority_bytes = 4u << 20;
+// Added entries that the audit of an approval repeats; of more it keeps the number.
+inline constexpr std::size_t audited_entries_bytes = 16u << 10;
+// Mirror: transitions in one request, and those that wait for the versions before them.
+inline constexpr std::size_t reported_transitions = 1000;
+inline constexpr std::size_t waiting_per_mission = 64;
+inline constexpr std::size_t waiting_per_issuer = 10'000;
+// What an orchestrator may say of a mission: a sentence or an object, and so often. Whoever has more
+// to tell keeps it itself. All reporters together: a mission's list is one answer.
+inline constexpr std::size_t report_detail_bytes = 8u << 10;
+inline constexpr std::size_t report_detail_depth = 16;
+inline constexpr std::size_t report_evidence_bytes = 16u << 10;
+inline constexpr std::size_t reports_per_reporter = 50;
+inline constexpr std::size_t reports_per_mission = 500;
+// Clients are configured: more buckets than clients of any fleet.
+inline constexpr std::size_t rate_limited_keys = 100'000;
+
+// Mission management (draft-mcguinness-oauth-mission-management).
+// A signed page stays below token_bytes.
+inline constexpr std::size_t manage_page = 500;
+// A filter is kept with each bulk job and in the audit.
+inline constexpr std::size_t manage_filter_bytes = 16u << 10;
+inline constexpr std::size_t manage_reason = 1024;  // characters of purpose and reason
+// Long enough to review, short enough that the reviewed set cannot silently age.
+inline constexpr auto bulk_token_lifetime = 10min;
+// Rows written or missions moved by one decision: some milliseconds of the writer.
+inline constexpr std::size_t bulk_pin_step = 1000;
+inline constexpr std::size_t bulk_step = 200;
+// Members of one bulk operation, whatever is configured: its manifest is one answer.
+inline constexpr std::int64_t bulk_members = 20'000;
+// A client's dry runs that wait for their execution.
+inline constexpr std::size_t bulk_pinned_per_client = 100;
+// A page is kept for whoever lost the answer, far longer than that answer is good.
+inline constexpr auto manage_page_retention = 5min;
 
 // Streams and delivery.
+// A stream that has settled something within this is at work: sweeps wait for it, within bounds.
+inline constexpr auto at_work = 10s;
 inline constexpr std::size_t description_bytes = 255;  // wire.md section 1: truncated
 inline constexpr std::size_t authorization_header_bytes = 4096;
 inline constexpr std::size_t endpoint_url_bytes = 2048;
@@ -159,6 +212,8 @@ inline constexpr std::size_t configured_subjects = 10'000;
 // Mission Status: requests at once, missions waiting, and the pace of a new epoch.
 inline constexpr std::size_t status_in_flight = 16;
 inline constexpr std::size_t status_waiting = 20'000;
+// Questions of one caller alone (confirm()) that are under way: each holds a request of its own.
+inline constexpr std::size_t status_confirms_in_flight = 256;
 inline constexpr std::size_t status_confirm_per_tick = 10;
 inline constexpr auto status_confirm_tick = 50ms;  // 200 missions a second
 inline constexpr auto status_not_found_kept = 1s;

@@ -50,6 +50,15 @@ inline constexpr std::string_view mission_event_names[] = {
 
 enum class form { ours, lifecycle_change };
 
+// By what a client may know of another mission that a change names (its parent, its successor). In
+// the record alone, never in a body.
+struct known_by {
+    std::vector<std::string> resources;  // sorted
+    std::string agent_client_id;
+    std::optional<std::string> tenant;
+    friend bool operator==(const known_by&, const known_by&) = default;
+};
+
 // Everything an event body says, before it is cut to what one stream may be told.
 struct mission_change {
     std::string mission_id;
@@ -77,6 +86,7 @@ struct mission_change {
     // For sub_id of our form:
     std::string agent_client_id;
     std::optional<std::string> user_iss, user_sub;
+    std::optional<known_by> parent_known, successor_known;
 
     friend bool operator==(const mission_change&, const mission_change&) = default;
 };

@@ -46,6 +46,15 @@ std::optional<error> read_subject(const subject& s, form f, mission_change& c) {
     return std::nullopt;
 }
 
+// We send the parent's id; the drafts' `mission` claim has an object there, which is lineage and
+// audit data: whatever it is like, no event is refused for it (docs/adr/0040).
+std::optional<std::string> parent_of(const json::value& mission, reader& id) {
+    const json::value* parent = json::find(mission, "parent");
+    if (!parent || !parent->IsObject()) return id.optional_text("parent");
+    const auto named = json::find_string(*parent, "id");
+    return named ? std::optional<std::string>(*named) : std::nullopt;
+}
+
 // An ending that the type announces and the state denies (or the reverse) is no event of ours: one
 // of the two would be acted upon wrongly.
 bool type_fits_state(std::string_view short_name, std::string_view state) {
@@ -74,7 +83,7 @@ std::optional<error> parse_into(mission_change& c, std::string_view type, const 
     c.mission_id = id.text("id");
     c.issuer = id.text("issuer");
     c.authority_hash = id.optional_text("authority_hash").value_or(std::string());
-    c.parent = id.optional_text("parent");
+    c.parent = parent_of(*mission, id);
     if (id.fault()) return id.fault();
     if (!valid_mission_id(c.mission_id)) return bad_claim("mission.id", "is no mission id");
 
@@ -116,6 +125,22 @@ result<mission_change> parse_mission_event(std::string_view type, const json::va
     return out;
 }
 
+namespace {
+
+std::optional<known_by> read_known(const json::value& record, std::string_view name) {
+    const auto* from = json::find(record, name);
+    if (!from) return std::nullopt;
+    known_by out;
+    out.agent_client_id = std::string(json::find_string(*from, "agent").value_or(""));
+    if (const auto tenant = json::find_string(*from, "tenant")) out.tenant = std::string(*tenant);
+    if (const auto* list = json::find(*from, "resources"); list && list->IsArray())
+        for (const auto& resource : list->GetArray())
+            if (resource.IsString()) out.resources.emplace_back(json::view(resource));
+    return out;
+}
+
+}  // namespace
+
 std::string to_record(const mission_change& c) {
     json::buffer b(nullptr, 1024 + (c.authorization_details ? c.authorization_details->size() : 0));
     json::writer w(b);
@@ -135,6 +160,19 @@ std::string to_record(const mission_change& c) {
         w.StartObject();
         for (const auto& [k, v] : m)
             json::member(w, k, v);
+        w.EndObject();
+    };
+    const auto known = [&](std::string_view name, const std::optional<known_by>& k) {
+        if (!k) return;
+        json::key(w, name);
+        w.StartObject();
+        json::key(w, "resources");
+        w.StartArray();
+        for (const auto& resource : k->resources)
+            json::string(w, resource);
+        w.EndArray();
+        json::member(w, "agent", k->agent_client_id);
+        if (k->tenant) json::member(w, "tenant", *k->tenant);
         w.EndObject();
     };
     w.StartObject();
@@ -163,6 +201,8 @@ std::string to_record(const mission_change& c) {
     text("agent_client_id", c.agent_client_id);
     maybe("user_iss", c.user_iss);
     maybe("user_sub", c.user_sub);
+    known("parent_known", c.parent_known);
+    known("successor_known", c.successor_known);
     w.EndObject();
     return json::text(b);
 }
@@ -204,6 +244,8 @@ result<mission_change> from_record(std::string_view text) {
     c.agent_client_id = r.optional_text("agent_client_id").value_or(std::string());
     c.user_iss = r.optional_text("user_iss");
     c.user_sub = r.optional_text("user_sub");
+    c.parent_known = read_known(*doc, "parent_known");
+    c.successor_known = read_known(*doc, "successor_known");
     if (r.fault()) return error{errc::store_corrupt, r.fault()->detail};
     return c;
 }

@@ -88,8 +88,8 @@ std::optional<error> fill_header(std::string_view encoded, compact& out) {
 }
 
 // Fills `out` where it will stay.
-std::optional<error> parse_into(std::string_view token, compact& out) {
-    if (token.size() > limits::token_bytes) return error{errc::too_large, "the token is too long"};
+std::optional<error> parse_into(std::string_view token, std::size_t max_bytes, compact& out) {
+    if (token.size() > max_bytes) return error{errc::too_large, "the token is too long"};
     const std::size_t first = token.find('.');
     const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
     if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
@@ -142,9 +142,9 @@ result<std::string> assemble(const private_key& key, std::string_view header_and
 
 }  // namespace
 
-result<compact> parse_compact(std::string_view token) {
+result<compact> parse_compact(std::string_view token, std::size_t max_bytes) {
     result<compact> out(boost::system::in_place_value);
-    if (auto e = parse_into(token, *out)) out = std::move(*e);
+    if (auto e = parse_into(token, max_bytes, *out)) out = std::move(*e);
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "jose/key.hpp"
 
 namespace mission::jose {
@@ -24,7 +25,7 @@ struct compact {
 // Three non-empty base64url parts, a header that is a JSON object without duplicate members, with
 // a string `alg`, without `crit` (nothing critical is understood) and without `b64`.
 // malformed_token, too_large, duplicate_member.
-result<compact> parse_compact(std::string_view token);
+result<compact> parse_compact(std::string_view token, std::size_t max_bytes = limits::token_bytes);
 
 // Verifies against the keys of the set that have the token's kid (all keys when the token has none
 // and `kid_required` is false). Order of checks: alg_not_allowed, unknown_kid, bad_signature.

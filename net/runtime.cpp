@@ -1,5 +1,8 @@
 #include "net/runtime.hpp"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/dispatch.hpp>
@@ -84,9 +87,14 @@ class strand_impl final : public strand {
 // stream has at most one job waiting.
 class worker_pool {
   public:
-    explicit worker_pool(unsigned threads) {
+    worker_pool(unsigned threads, int niceness) {
         for (unsigned i = 0; i < threads; ++i)
-            threads_.emplace_back([this] { run(); });
+            threads_.emplace_back([this, niceness] {
+                // Of this thread alone, as Linux has it; a refusal changes nothing that matters.
+                if (niceness != 0)
+                    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+                run();
+            });
     }
     ~worker_pool() { stop(); }
 
@@ -137,10 +145,10 @@ class worker_pool {
 
 class runtime_impl final : public runtime {
   public:
-    runtime_impl(unsigned network_threads, unsigned worker_threads)
+    runtime_impl(unsigned network_threads, unsigned worker_threads, int niceness)
         : context_(static_cast<int>(network_threads)),
           guard_(asio::make_work_guard(context_)),
-          workers_(worker_threads) {
+          workers_(worker_threads, niceness) {
         for (unsigned i = 0; i < network_threads; ++i) {
             threads_.emplace_back([this] { context_.run(); });
         }
@@ -191,9 +199,10 @@ class runtime_impl final : public runtime {
 
 }  // namespace
 
-std::unique_ptr<runtime> make_runtime(unsigned network_threads, unsigned worker_threads) {
+std::unique_ptr<runtime> make_runtime(unsigned network_threads, unsigned worker_threads,
+                                      int worker_niceness) {
     return std::make_unique<runtime_impl>(std::max(1u, network_threads),
-                                          std::max(1u, worker_threads));
+                                          std::max(1u, worker_threads), worker_niceness);
 }
 
 }  // namespace mission::net

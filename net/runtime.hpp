@@ -44,6 +44,8 @@ class runtime {
     virtual void* native() noexcept = 0;
 };
 
-std::unique_ptr<runtime> make_runtime(unsigned network_threads, unsigned worker_threads);
+// `worker_niceness` (setpriority(2)): how far the workers stand back when processors are short.
+std::unique_ptr<runtime> make_runtime(unsigned network_threads, unsigned worker_threads,
+                                      int worker_niceness = 0);
 
 }  // namespace mission::net

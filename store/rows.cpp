@@ -28,7 +28,10 @@ std::string_view name(stream_status s) noexcept {
 }
 
 bool changes::empty() const noexcept {
-    return missions.empty() && events.empty() && nonces.empty() && new_streams.empty() &&
+    return missions.empty() && quiet.empty() && cascades.empty() && settled_cascades.empty() &&
+           audit.empty() && bulk_jobs.empty() && bulk_members.empty() &&
+           removed_bulk_jobs.empty() && reports.empty() && waiting_transitions.empty() &&
+           settled_transitions.empty() && events.empty() && nonces.empty() && new_streams.empty() &&
            updated_streams.empty() && removed_streams.empty() && epochs.empty() &&
            cursors.empty() && exceptions.empty() && settled_exceptions.empty() &&
            stream_events.empty() && settled_stream_events.empty() && subjects.empty() &&

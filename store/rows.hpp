@@ -41,15 +41,20 @@ struct mission_record {
     std::optional<std::string> tenant;
     std::optional<std::string> parent;       // mission_id
     std::optional<std::string> predecessor;  // mission_id
+    mission_row parent_row{};                // of `parent`; 0: none
+    mission_row root_row{};                  // where the family's approval began; 0: this one
+    std::int64_t depth = 0;                  // generations below the root
     std::optional<std::string> evidence;     // JSON text
     std::string authority_hash;              // of the approved set: never changes
     wall_time approved_at{};
     std::string created_by;  // client id
 };
 
-// Narrow and hot. `state` is the mission's own; the projection of its parent comes with families.
+// Narrow and hot. `state` is what everybody is told, with its version; under a parent's suspension
+// the mission's own state lies beneath it.
 struct mission_state {
     mission_row row{};
+    mission_row parent_row{};  // 0: none
     events::mission_state state{};
     std::int64_t version = 0;
     std::int64_t authority_revision = 0;  // 1 is the approved set
@@ -59,7 +64,119 @@ struct mission_state {
     std::optional<std::string> successor;
     std::optional<std::string> reason;  // of the last change
     wall_time changed_at{};
+    // Suspended because a mission above is. `own_hold` is read under it alone: the mission's own
+    // state is `suspended` then, else `active`.
+    bool parent_hold = false;
+    bool own_hold = false;
+    // The parent's last version whose effect this mission carries; what the parent has committed
+    // beyond it (mission_version::effect) is pending here.
+    std::int64_t parent_seen = 0;
+    // This mission's own last version that has an effect on its children; 0: none.
+    std::int64_t family_version = 0;
+    std::int64_t children = 0;  // ever created
+    // An external service's (mirror): it has no deadline of ours, and no family moves it.
+    bool mirrored = false;
     friend bool operator==(const mission_state&, const mission_state&) = default;
+};
+
+// What a version of a mission does to its children (wire.md section 4).
+enum class family_effect { none, hold, lift, end, narrowed };
+
+// One row for each version, for ever: what the mission was at any moment, and what its children
+// have to follow. Written by the store with each mission_commit.
+struct mission_version {
+    mission_row mission{};
+    std::int64_t version = 0;
+    events::mission_state state{};
+    wall_time committed_at{};
+    wall_time expires_at{};
+    std::optional<wall_time> suspend_until;
+    std::optional<events::on_expiry> on_expiry;
+    std::int64_t authority_revision = 0;
+    std::optional<std::string> successor;
+    std::optional<std::string> reason;
+    family_effect effect = family_effect::none;
+    // When the cause of the effect was committed or due: a grandparent's end binds from there on,
+    // however late this row was written. committed_at when it is a cause itself.
+    wall_time bound_at{};
+    std::string source_hash;     // mirror: of the reported transition; else empty
+    std::int64_t audit_seq = 0;  // who did it
+    friend bool operator==(const mission_version&, const mission_version&) = default;
+};
+
+// The mark of a mission whose children have yet to be visited (design section 4, Families). In the
+// order of `id`: generation after generation.
+struct cascade {
+    std::int64_t id = 0;  // the writer's
+    mission_row mission{};
+    std::int64_t family_version = 0;  // of the mission, when this pass began
+    mission_row after{};              // children up to here have been visited
+    wall_time since{};                // when what it follows from was committed or due
+};
+
+// Who did what, from where, on whose authority, and what came of it. Append-only; each entry
+// commits to the one before it of the same issuer (store/audit.hpp).
+struct audit_entry {
+    std::int64_t seq = 0;  // the writer's: over all issuers, ascending
+    issuer_id issuer{};
+    wall_time at{};      // the writer's
+    std::string actor;   // client id; empty: this service itself (clock, family, rule)
+    std::string origin;  // how it came: authentication and peer, "clock", "family", "rule NAME"
+    std::string action;  // "mission.create", "lifecycle.revoke", "clock.expire", "stream.pause" ..
+    std::string target;  // mission_id or stream_id
+    std::int64_t version = 0;  // of the mission that it made; 0: none
+    std::string outcome;       // "done" | "unchanged" | "refused: <symbol>"
+    std::string detail;        // JSON object text: reason, approver, rule, filter ..; may be empty
+    std::string previous;      // the writer's: hash of the entry before
+    std::string hash;          // the writer's
+    friend bool operator==(const audit_entry&, const audit_entry&) = default;
+};
+
+// A bulk operation: its pinned membership, and how far it has been executed.
+enum class bulk_status { pinning, pinned, running, done };
+struct bulk_job {
+    std::int64_t id = 0;  // random, the caller's
+    issuer_id issuer{};
+    std::string token_hash;  // of the bulk token; unique
+    std::string client_id;
+    std::string request;  // JSON text: operation, filter, suspend_until, on_expiry, reason
+    bulk_status status = bulk_status::pinning;
+    std::int64_t total = 0;  // members
+    std::int64_t next = 0;   // position of the first member that is not done
+    wall_time created_at{};
+    wall_time expires_at{};  // of the token
+    std::string execution;   // JSON text, once it runs: nonce, who, when
+};
+struct bulk_member {
+    std::int64_t job = 0;
+    std::int64_t position = 0;  // from 0
+    mission_row mission{};
+    std::string outcome;  // empty until it was executed
+    std::string detail;
+};
+
+// What an orchestrator has reported about a mission (wire.md section 4).
+enum class report_status { open, acted, dismissed };
+struct report {
+    std::int64_t id = 0;  // the writer's when 0
+    issuer_id issuer{};
+    mission_row mission{};
+    std::string mission_id;
+    std::string client_id;
+    std::string kind;    // completed | failed | extension_requested | anomaly | teardown
+    std::string detail;  // text, or JSON text as it was sent
+    std::string evidence;
+    wall_time received_at{};
+    report_status status = report_status::open;
+    std::string decision;  // JSON text: by whom or by which rule, operation, version
+};
+
+// Mirror: a reported transition that waits for the versions before it.
+struct waiting_transition {
+    mission_row mission{};
+    std::int64_t version = 0;
+    std::string body;  // JSON text
+    wall_time received_at{};
 };
 
 struct mission {

@@ -26,8 +26,11 @@
 namespace mission::store {
 
 struct mission_filter {
-    std::optional<events::mission_state> state;
+    std::vector<events::mission_state> states;  // any of these; empty: whatever
     std::optional<std::string> agent_client_id, tenant, parent;
+    std::optional<principal_name> subject;
+    std::optional<wall_time> approved_after, approved_before;  // exclusive, both
+    std::optional<wall_time> expires_before;                   // exclusive
     mission_row after{};  // exclusive: the last row of the previous page
     std::size_t limit = 100;
 };
@@ -44,6 +47,9 @@ class rows {
 
     virtual std::optional<mission> find_mission(issuer_id, std::string_view mission_id) const = 0;
     virtual std::optional<mission> find_mission(mission_row) const = 0;
+    // The narrow row alone: for walking up a family.
+    virtual std::optional<mission_state> find_state(mission_row) const = 0;
+    virtual std::optional<mission_row> find_row(issuer_id, std::string_view mission_id) const = 0;
     virtual std::vector<mission> list_missions(issuer_id, const mission_filter&) const = 0;
     // The authorization_details of a revision, JSON array text.
     virtual std::optional<std::string> authority(mission_row, std::int64_t revision) const = 0;
@@ -52,6 +58,54 @@ class rows {
     virtual std::vector<std::pair<wall_time, mission_row>> deadlines(wall_time until,
                                                                      std::size_t limit) const = 0;
     virtual std::optional<wall_time> next_deadline() const = 0;
+    // Of all missions with first <= row <= last, ascending; issuers mixed.
+    struct row_state {
+        mission_row row{};
+        issuer_id issuer{};
+        events::mission_state state{};
+    };
+    virtual std::vector<row_state> states(mission_row first, mission_row last) const = 0;
+    virtual mission_row last_mission() const = 0;  // 0: none
+
+    // Ascending by version, after < version, at most `limit`.
+    virtual std::vector<mission_version> versions(mission_row, std::int64_t after,
+                                                  std::size_t limit) const = 0;
+    // Those with an effect on children, ascending, after < version: what a child replays.
+    virtual std::vector<mission_version> family_effects(mission_row, std::int64_t after) const = 0;
+    // The last version that was committed at or before `at`.
+    virtual std::optional<mission_version> version_at(mission_row, wall_time at) const = 0;
+    // Ascending by row, after < row, at most `limit`.
+    virtual std::vector<mission_row> children(mission_row parent, mission_row after,
+                                              std::size_t limit) const = 0;
+    // By id: the oldest first.
+    virtual std::vector<cascade> cascades(std::size_t limit) const = 0;
+    virtual std::optional<cascade> find_cascade(mission_row) const = 0;
+    // The earliest `since` of all marks: what was committed up to then has reached everybody below.
+    virtual std::optional<wall_time> oldest_cascade() const = 0;
+
+    // Of an issuer, ascending by seq, after < seq.
+    virtual std::vector<audit_entry> audit(issuer_id, std::int64_t after,
+                                           std::size_t limit) const = 0;
+    virtual std::vector<audit_entry> audit_of(issuer_id, std::string_view target,
+                                              std::int64_t after, std::size_t limit) const = 0;
+    virtual std::optional<audit_entry> find_audit(std::int64_t seq) const = 0;
+
+    virtual std::optional<bulk_job> find_bulk_job(issuer_id, std::string_view token_hash) const = 0;
+    virtual std::vector<bulk_job> bulk_jobs(issuer_id, bulk_status) const = 0;
+    // Ascending by position, from <= position.
+    virtual std::vector<bulk_member> bulk_members(std::int64_t job, std::int64_t from,
+                                                  std::size_t limit) const = 0;
+    // Jobs whose token expired before `until` and that are not running.
+    virtual std::vector<std::int64_t> old_bulk_jobs(wall_time until, std::size_t limit) const = 0;
+
+    virtual std::optional<report> find_report(issuer_id, std::int64_t id) const = 0;
+    virtual std::vector<report> reports_of(mission_row) const = 0;  // by id
+    // Ascending by id, after < id; of every status when none is named.
+    virtual std::vector<report> reports(issuer_id, std::optional<report_status>, std::int64_t after,
+                                        std::size_t limit) const = 0;
+
+    virtual std::vector<waiting_transition> waiting_transitions(mission_row) const = 0;
+    virtual std::size_t waiting_transition_count(issuer_id) const = 0;
 
     // Signals with after < seq <= until, ascending, at most `limit`.
     virtual std::vector<signal> signals(seq_t after, seq_t until, std::size_t limit) const = 0;
@@ -94,7 +148,15 @@ struct mission_commit {
     mission_state state;                     // `row` names the mission (ignored with approval);
                                              // version must be the present one plus 1
     std::optional<std::string> authorization_details;  // the set of state.authority_revision
-    std::vector<std::string> resources;  // all audiences so far, sorted (mission::resources)
+    // All audiences so far, sorted (mission::resources). Empty: as they were.
+    std::vector<std::string> resources;
+    family_effect effect = family_effect::none;
+    std::optional<wall_time> bound_at;  // none: the batch's time
+    std::string source_hash;
+    // A mirror was told that versions are missing: `version` may then be any above the present.
+    bool declared_gap = false;
+    // Who did it: actor, origin, action, detail; the rest is the writer's. Written with it (I1).
+    audit_entry audit;
     // The signal; seq, mission, version, committed_at, bucket, issuer, batch_id are the writer's.
     std::string txn;
     std::string body;
@@ -111,6 +173,21 @@ struct event_commit {
 
 struct changes {
     std::vector<mission_commit> missions;
+    // Rows of missions whose part that nobody is told has changed (own_hold, parent_seen,
+    // family_version, children): version, state, deadlines and authority as they stand after
+    // `missions`.
+    std::vector<mission_state> quiet;
+    // A mark for each mission: inserted (at the end), or `after` and `family_version` replaced
+    // when the mission has one already.
+    std::vector<cascade> cascades;
+    std::vector<mission_row> settled_cascades;
+    std::vector<audit_entry> audit;         // what made no version: refusals, operations on streams
+    std::vector<bulk_job> bulk_jobs;        // inserted or replaced by id
+    std::vector<bulk_member> bulk_members;  // inserted or replaced by (job, position)
+    std::vector<std::int64_t> removed_bulk_jobs;          // with their members
+    std::vector<report> reports;                          // inserted (id 0) or replaced by id
+    std::vector<waiting_transition> waiting_transitions;  // inserted or replaced
+    std::vector<std::pair<mission_row, std::int64_t>> settled_transitions;
     std::vector<event_commit> events;  // appended after the missions of the same decision
     std::vector<nonce_record> nonces;
     std::vector<stream> new_streams;          // rows are assigned; epochs below refer to them
@@ -138,6 +215,7 @@ struct receipt {
     std::vector<seq_t> seqs;            // of its mission commits, then of its events, in order
     std::vector<mission_row> missions;  // likewise
     std::vector<stream_row> streams;    // of its new streams
+    std::vector<std::int64_t> reports;  // of its reports, in order
 };
 
 // Called after the commit is durable (or after the refusal), exactly once, on the writer thread:
@@ -165,6 +243,9 @@ class store {
     // Registers (or finds) an issuer by its URL. Blocking.
     virtual result<issuer_id> add_issuer(std::string_view url) = 0;
     virtual void set_commit_listener(commit_listener listener) = 0;
+    // Called after a durable batch that wrote a mark (changes::cascades); on the writer thread,
+    // before the commit listener.
+    virtual void set_mark_listener(std::function<void()> listener) = 0;
 
     // Drops signals with seq <= until, epochs that every cursor has passed, nonces past their time.
     // In steps, between batches. The caller knows that no cursor needs them, or has raised

@@ -41,6 +41,25 @@ struct foreign_event_config {
     std::string schema_json;  // JSON Schema text of the event object (read from `schema`, a file)
 };
 
+// [[report_rule]]: what a report does by itself (POST /missions/{id}/reports). The first rule that
+// fits decides; none: an operator does.
+struct report_rule_config {
+    std::string name;
+    std::string kind;    // completed | failed | extension_requested | anomaly | teardown
+    std::string issuer;  // url of one of ours; empty: any
+    std::vector<std::string> clients;  // who reports; empty: any
+    std::string agent, tenant;         // of the mission; empty: any
+    enum class action { none, complete, revoke, suspend } what = action::none;
+    std::optional<std::chrono::seconds> suspend_for;  // together with
+    std::string on_expiry;                            // resume | revoke
+};
+
+// [[authorization_type]]: a type of authorization_details beside mission_resource_access.
+struct authorization_type_config {
+    std::string type;
+    std::string schema_json;  // JSON Schema text of an entry (read from `schema`, a file)
+};
+
 struct client_config {
     std::string id;
     std::string issuer;        // url of one of ours; resolved when there is only one
@@ -116,6 +135,21 @@ struct config {
         bool token_endpoint = true, allow_bearer = false;
         std::vector<token_issuer_config> issuers;
     } auth;
+    struct {
+        // Requests per second and client; 0: as many as come.
+        std::int64_t status_rate = 5000, lifecycle_rate = 1000, manage_rate = 100,
+                     report_rate = 1000;
+        // How long a token status list may be relied on; 0: there are none.
+        std::chrono::seconds status_list_ttl{30};
+        // Families: generations below a root, and children that one mission may ever have.
+        std::int64_t max_depth = 16, max_children = 100'000;
+        // authorization_details of a type that nobody has declared.
+        bool accept_unknown_types = false;
+        // Missions of one bulk operation.
+        std::size_t bulk_limit = 10'000;
+    } missions;
+    std::vector<report_rule_config> report_rules;
+    std::vector<authorization_type_config> authorization_types;
     std::vector<foreign_event_config> foreign_events;
     std::string event_type_base;  // default events::event_type_base
     std::vector<client_config> clients;

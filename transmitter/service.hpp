@@ -23,6 +23,7 @@
 namespace mission::transmitter {
 
 class clock_guard;
+class status_lists;
 
 struct service {
     config settings;
@@ -42,6 +43,7 @@ struct issuer_service {
     issuer_config settings;
     store::issuer_id id{};
     std::unique_ptr<key_ring> keys;
+    std::shared_ptr<status_lists> lists;  // null: there are none
 
     // Absolute URL of a path below the issuer ("/ssf/poll/x").
     std::string url(std::string_view path) const { return settings.base() + std::string(path); }

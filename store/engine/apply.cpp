@@ -1,10 +1,11 @@
 #include "store/engine/apply.hpp"
 
-#include <map>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "base/limits.hpp"
+#include "store/engine/families.hpp"
 
 namespace mission::store::engine {
 namespace {
@@ -19,8 +20,11 @@ class judge {
     judge(const changes& c, const backend& t, const batch& b) : c_(c), t_(t), b_(b) {}
 
     result<void> run() {
+        heads.reserve(c_.missions.size());
+        changed_.reserve(c_.missions.size());
         for (const auto& m : c_.missions)
             if (auto r = mission_commit_ok(m); !r) return r;
+        if (auto r = judge_families(c_, t_); !r) return r;
         if (auto r = events_ok(); !r) return r;
         for (const auto& n : c_.nonces)
             if (!t_.has_issuer(n.issuer)) return conflict("a nonce names an unknown issuer");
@@ -44,11 +48,12 @@ class judge {
             if (!head) return conflict("no such mission row");
             seen = changed_.emplace(m.state.row, *head).first;
         }
-        if (m.state.version != seen->second.version + 1)
-            return conflict("the mission is at version " + std::to_string(seen->second.version));
+        const std::int64_t present = seen->second.version;
+        if (m.declared_gap ? m.state.version <= present : m.state.version != present + 1)
+            return conflict("the mission is at version " + std::to_string(present));
         if (m.authorization_details && t_.has_authority(m.state.row, m.state.authority_revision))
             return conflict("that authority revision exists");
-        ++seen->second.version;
+        seen->second.version = m.state.version;
         heads.push_back(seen->second);
         return {};
     }
@@ -56,7 +61,12 @@ class judge {
     result<void> approval_ok(const mission_commit& m) {
         const auto& a = *m.approval;
         if (!t_.has_issuer(a.issuer)) return conflict("unknown issuer");
-        if (m.state.version != 1) return conflict("an approval is version 1");
+        if (m.declared_gap ? m.state.version < 1 : m.state.version != 1)
+            return conflict("an approval is version 1");
+        if (a.parent_row != mission_row{}) {
+            const auto parent = t_.head_of(a.parent_row);
+            if (!parent || parent->issuer != a.issuer) return conflict("no such parent row");
+        }
         if (!approved_.insert({a.issuer, a.mission_id}).second ||
             t_.has_mission(a.issuer, a.mission_id))
             return error(errc::mission_exists, "the mission id is taken");
@@ -141,27 +151,55 @@ class judge {
     const changes& c_;
     const backend& t_;
     const batch& b_;
-    std::map<mission_row, mission_head> changed_;
+    std::unordered_map<mission_row, mission_head> changed_;
     std::set<std::pair<issuer_id, std::string_view>> approved_;
     std::set<stream_row> known_;
 };
 
-void write_mission(const mission_commit& m, const mission_head& head, backend& t, batch& b,
+void write_version(const mission_commit& m, const mission_state& state, std::int64_t audit_seq,
+                   backend& t, const batch& b) {
+    mission_version v;
+    v.mission = state.row;
+    v.version = state.version;
+    v.state = state.state;
+    v.committed_at = b.now;
+    v.expires_at = state.expires_at;
+    v.suspend_until = state.suspend_until;
+    v.on_expiry = state.on_expiry;
+    v.authority_revision = state.authority_revision;
+    v.successor = state.successor;
+    v.reason = state.reason;
+    v.effect = m.effect;
+    v.bound_at = m.bound_at.value_or(b.now);
+    v.source_hash = m.source_hash;
+    v.audit_seq = audit_seq;
+    t.append_version(v);
+}
+
+// Moves out of `m` what the signal keeps.
+void write_mission(mission_commit& m, const mission_head& head, backend& t, batch& b,
                    receipt& out) {
-    mission_state state = m.state;
+    mission_state& state = m.state;
     if (m.approval) {
-        mission_record record = *m.approval;
+        mission_record& record = *m.approval;
         record.row = b.last.mission = mission_row{static_cast<std::int64_t>(b.last.mission) + 1};
         record.bucket = head.bucket;
         state.row = record.row;
+        state.parent_row = record.parent_row;
         t.insert_mission(record, m.resources);
-    } else {
+    } else if (!m.resources.empty()) {
         t.put_resources(state.row, m.resources);
     }
     t.put_state(state, head, m.approval.has_value());
     if (m.authorization_details)
         t.insert_authority(state.row, head.issuer, state.authority_revision,
                            *m.authorization_details);
+    audit_entry& who = m.audit;
+    who.issuer = head.issuer;
+    who.target = m.approval ? m.approval->mission_id : m.keys.mission_id;
+    who.version = state.version;
+    who.outcome = "done";
+    write_version(m, state, write_audit(std::move(who), state.row, t, b), t, b);
     signal s;
     s.seq = ++b.last.head;
     s.issuer = head.issuer;
@@ -169,9 +207,9 @@ void write_mission(const mission_commit& m, const mission_head& head, backend& t
     s.mission = state.row;
     s.version = state.version;
     s.committed_at = b.now;
-    s.txn = m.txn;
-    s.body = m.body;
-    s.keys = m.keys;
+    s.txn = std::move(m.txn);
+    s.body = std::move(m.body);
+    s.keys = std::move(m.keys);
     s.authority_revision = state.authority_revision;
     s.batch_id = b.id;
     t.append(s);
@@ -233,15 +271,19 @@ void write_streams(const changes& c, backend& t, batch& b, receipt& out) {
 
 }  // namespace
 
-result<receipt> apply(const changes& wanted, backend& tables, batch& b) {
+result<receipt> apply(changes wanted, backend& tables, batch& b) {
     receipt out;
     out.committed_at = b.now;
     if (wanted.empty()) return out;
     judge j(wanted, tables, b);
     if (auto ok = j.run(); !ok) return ok.error();
     b.dirty = true;
+    out.seqs.reserve(wanted.missions.size() + wanted.events.size());
+    out.missions.reserve(wanted.missions.size());
+    b.signals.reserve(b.signals.size() + wanted.missions.size());
     for (std::size_t i = 0; i < wanted.missions.size(); ++i)
         write_mission(wanted.missions[i], j.heads[i], tables, b, out);
+    write_families(wanted, tables, b, out);
     for (const auto& e : wanted.events)
         write_event(e, tables, b, out);
     for (const auto& [issuer, seq] : wanted.routed)

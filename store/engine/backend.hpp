@@ -28,6 +28,15 @@ struct positions {
     seq_t head = 0;
     mission_row mission{};
     stream_row stream{};
+    std::int64_t audit = 0;
+    std::int64_t cascade = 0;
+    std::int64_t report = 0;
+};
+
+// Where an issuer's audit stands: its URL, and the hash of its last entry.
+struct audit_head {
+    std::string issuer;
+    std::string hash;
 };
 
 class backend {
@@ -54,6 +63,8 @@ class backend {
     virtual bool has_authority(mission_row, std::int64_t revision) const = 0;
     virtual bool has_stream(stream_row) const = 0;  // not removed
     virtual bool has_stream_id(issuer_id, std::string_view stream_id) const = 0;
+    virtual std::optional<bulk_job> bulk_job_of(std::int64_t id) const = 0;
+    virtual audit_head audit_head_of(issuer_id) const = 0;  // of an issuer that is there
 
     // Writes; numbers are assigned and references checked.
     virtual issuer_id put_issuer(std::string_view url) = 0;
@@ -61,6 +72,21 @@ class backend {
                                 const std::vector<std::string>& resources) = 0;
     virtual void put_resources(mission_row, const std::vector<std::string>& resources) = 0;
     virtual void put_state(const mission_state&, const mission_head&, bool is_new) = 0;
+    // parent_hold, own_hold, parent_seen, family_version and children alone.
+    virtual void put_quiet(const mission_state&) = 0;
+    virtual void append_version(const mission_version&) = 0;
+    virtual void put_cascade(const cascade&) = 0;  // by mission
+    virtual void erase_cascade(mission_row) = 0;
+    // `of`: the mission whose version the entry is about, so that audit_of() finds it by that
+    // version's row; 0: found by its target.
+    virtual void append_audit(const audit_entry&, mission_row of) = 0;
+    virtual void put_audit_head(issuer_id, std::string_view hash) = 0;
+    virtual void put_bulk_job(const bulk_job&) = 0;
+    virtual void put_bulk_member(const bulk_member&) = 0;
+    virtual void remove_bulk_job(std::int64_t id) = 0;  // with its members
+    virtual void put_report(const report&) = 0;
+    virtual void put_waiting(const waiting_transition&, issuer_id) = 0;
+    virtual void erase_waiting(mission_row, std::int64_t version) = 0;
     virtual void insert_authority(mission_row, issuer_id, std::int64_t revision,
                                   std::string_view text) = 0;
     virtual void append(const signal&) = 0;

@@ -115,6 +115,10 @@ class store_over_backend final : public store {
         writer_.set_listener(std::move(listener));
     }
 
+    void set_mark_listener(std::function<void()> listener) override {
+        writer_.set_mark_listener(std::move(listener));
+    }
+
     void trim(seq_t until, std::function<void(result<void>)> done) override {
         writer_.run_steps(
             [until](backend& t, wall_time now) { return t.trim_step(until, now, trim_rows); },

@@ -80,6 +80,11 @@ void writer::set_listener(commit_listener listener) {
     listener_ = std::make_shared<const commit_listener>(std::move(listener));
 }
 
+void writer::set_mark_listener(std::function<void()> listener) {
+    const std::lock_guard lock(mutex_);
+    mark_listener_ = std::make_shared<const std::function<void()>>(std::move(listener));
+}
+
 result<void> writer::health() const {
     const std::lock_guard lock(mutex_);
     if (broken_) return *broken_;
@@ -152,7 +157,7 @@ result<receipt> writer::run_one(const item& i, batch& b) {
         return error(errc::store_unavailable, std::string("a decision failed: ") + e.what());
     }
     if (!wanted) return wanted.error();
-    return apply(*wanted, tables_, b);
+    return apply(std::move(*wanted), tables_, b);
 }
 
 void writer::run_batch(std::vector<item> items) {
@@ -173,6 +178,7 @@ void writer::run_batch(std::vector<item> items) {
             tables_.rollback();
         } else {
             try {
+                finish(tables_, b);
                 tables_.commit(b.id);
                 set_health(std::nullopt);
             } catch (const store_error& e) {
@@ -241,12 +247,16 @@ writer::settled writer::settle(const batch& b, std::vector<item>& items) {
 }
 
 void writer::publish(batch& b) {
-    if (b.signals.empty()) return;
+    if (b.signals.empty() && !b.marked) return;
     std::shared_ptr<const commit_listener> listener;
+    std::shared_ptr<const std::function<void()>> mark_listener;
     {
         const std::lock_guard lock(mutex_);
         listener = listener_;
+        mark_listener = mark_listener_;
     }
+    if (b.marked && mark_listener && *mark_listener) (*mark_listener)();
+    if (b.signals.empty()) return;
     if (listener && *listener)
         (*listener)(std::make_shared<const std::vector<signal>>(std::move(b.signals)));
 }

@@ -34,6 +34,7 @@ class writer {
     // THREAD: any.
     void submit(decision d, completion done);
     void set_listener(commit_listener listener);
+    void set_mark_listener(std::function<void()> listener);
     result<void> health() const;
 
     // Runs `step` as a transaction of its own between batches, again until it returns true or
@@ -73,6 +74,7 @@ class writer {
     std::deque<item> queue_;
     std::deque<job> jobs_;
     std::shared_ptr<const commit_listener> listener_;
+    std::shared_ptr<const std::function<void()>> mark_listener_;
     std::optional<error> broken_;
     bool stopping_ = false;
     bool settling_ = false;

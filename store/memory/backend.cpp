@@ -20,8 +20,12 @@ class memory_backend final : public engine::backend {
     }
     const rows& view() const override { return *view_; }
     engine::positions last() const override {
-        return {t_.head, mission_row{static_cast<std::int64_t>(t_.missions.size())},
-                stream_row{t_.last_stream}};
+        return {t_.head,
+                mission_row{static_cast<std::int64_t>(t_.missions.size())},
+                stream_row{t_.last_stream},
+                static_cast<std::int64_t>(t_.audit.size()),
+                t_.last_cascade,
+                static_cast<std::int64_t>(t_.reports.size())};
     }
     void commit(const std::string& batch_id) override {
         t_.last_batch = batch_id;
@@ -56,12 +60,21 @@ class memory_backend final : public engine::backend {
     bool has_stream_id(issuer_id issuer, std::string_view id) const override {
         return t_.stream_ids.contains({issuer, std::string(id)});
     }
+    std::optional<bulk_job> bulk_job_of(std::int64_t id) const override {
+        const auto it = t_.bulk_jobs.find(id);
+        if (it == t_.bulk_jobs.end()) return std::nullopt;
+        return it->second;
+    }
+    engine::audit_head audit_head_of(issuer_id issuer) const override {
+        const issuer_entry& e = t_.issuers.at(static_cast<std::size_t>(issuer) - 1);
+        return {e.url, e.audit_hash};
+    }
 
     issuer_id put_issuer(std::string_view url) override {
         const auto it = std::find_if(t_.issuers.begin(), t_.issuers.end(),
                                      [&](const auto& e) { return e.url == url; });
         if (it == t_.issuers.end()) {
-            t_.issuers.push_back({std::string(url), 0});
+            t_.issuers.push_back({std::string(url), 0, {}, {}});
             return issuer_id{static_cast<std::int64_t>(t_.issuers.size())};
         }
         return issuer_id{it - t_.issuers.begin() + 1};
@@ -69,6 +82,8 @@ class memory_backend final : public engine::backend {
     void insert_mission(const mission_record& r,
                         const std::vector<std::string>& resources) override {
         t_.missions.push_back({r, {}, resources});
+        t_.versions.emplace_back();
+        if (r.parent_row != mission_row{}) t_.children[r.parent_row].push_back(r.row);
         t_.mission_ids.emplace(std::pair{r.issuer, r.mission_id}, r.row);
     }
     void put_resources(mission_row row, const std::vector<std::string>& resources) override {
@@ -78,8 +93,73 @@ class memory_backend final : public engine::backend {
         mission_state& present = at(s.row).state;
         if (!is_new)
             if (const auto d = deadline_of(present)) t_.deadlines.erase({*d, s.row});
+        const mission_row parent = is_new ? s.parent_row : present.parent_row;
         present = s;
+        present.parent_row = parent;
         if (const auto d = deadline_of(s)) t_.deadlines.insert({*d, s.row});
+    }
+    void put_quiet(const mission_state& s) override {
+        mission_state& present = at(s.row).state;
+        present.parent_hold = s.parent_hold;
+        present.own_hold = s.own_hold;
+        present.parent_seen = s.parent_seen;
+        present.family_version = s.family_version;
+        present.children = s.children;
+    }
+    void append_version(const mission_version& v) override {
+        t_.versions.at(static_cast<std::size_t>(v.mission) - 1).push_back(v);
+    }
+    void put_cascade(const cascade& c) override {
+        t_.last_cascade = std::max(t_.last_cascade, c.id);
+        t_.cascade_of[c.mission] = c.id;
+        t_.cascades[c.id] = c;
+    }
+    void erase_cascade(mission_row row) override {
+        const auto it = t_.cascade_of.find(row);
+        if (it == t_.cascade_of.end()) return;
+        t_.cascades.erase(it->second);
+        t_.cascade_of.erase(it);
+    }
+    void append_audit(const audit_entry& e, mission_row) override {
+        t_.audit.push_back(e);
+        t_.issuers.at(static_cast<std::size_t>(e.issuer) - 1).audit.push_back(e.seq);
+        t_.audit_of[{e.issuer, e.target}].push_back(e.seq);
+    }
+    void put_audit_head(issuer_id issuer, std::string_view hash) override {
+        t_.issuers.at(static_cast<std::size_t>(issuer) - 1).audit_hash = hash;
+    }
+    void put_bulk_job(const bulk_job& j) override {
+        if (const auto it = t_.bulk_jobs.find(j.id); it != t_.bulk_jobs.end())
+            t_.bulk_tokens.erase({it->second.issuer, it->second.token_hash});
+        t_.bulk_jobs[j.id] = j;
+        t_.bulk_tokens[{j.issuer, j.token_hash}] = j.id;
+    }
+    void put_bulk_member(const bulk_member& m) override {
+        t_.bulk_members[{m.job, m.position}] = m;
+    }
+    void remove_bulk_job(std::int64_t id) override {
+        const auto it = t_.bulk_jobs.find(id);
+        if (it == t_.bulk_jobs.end()) return;
+        t_.bulk_tokens.erase({it->second.issuer, it->second.token_hash});
+        t_.bulk_jobs.erase(it);
+        t_.bulk_members.erase(t_.bulk_members.lower_bound({id, 0}),
+                              t_.bulk_members.upper_bound({id, INT64_MAX}));
+    }
+    void put_report(const report& r) override {
+        const auto index = static_cast<std::size_t>(r.id) - 1;
+        if (index < t_.reports.size()) {
+            t_.reports[index] = r;
+            return;
+        }
+        t_.reports.push_back(r);
+        t_.reports_of[r.mission].push_back(r.id);
+    }
+    void put_waiting(const waiting_transition& w, issuer_id issuer) override {
+        const auto [it, is_new] = t_.waiting.insert_or_assign({w.mission, w.version}, w);
+        t_.waiting_count[issuer] += is_new;
+    }
+    void erase_waiting(mission_row row, std::int64_t version) override {
+        if (t_.waiting.erase({row, version}) != 0) --t_.waiting_count[at(row).record.issuer];
     }
     void insert_authority(mission_row row, issuer_id, std::int64_t revision,
                           std::string_view text) override {

@@ -7,7 +7,7 @@
 namespace mission::store::memory {
 
 std::optional<wall_time> deadline_of(const mission_state& s) {
-    if (events::is_terminal(s.state)) return std::nullopt;
+    if (s.mirrored || events::is_terminal(s.state)) return std::nullopt;
     if (s.suspend_until) return std::min(s.expires_at, *s.suspend_until);
     return s.expires_at;
 }
@@ -33,10 +33,16 @@ std::vector<mission> table_rows::list_missions(issuer_id issuer, const mission_f
         if (out.size() >= limit) break;
         const mission& m = t_.missions[i];
         if (m.record.issuer != issuer) continue;
-        if (f.state && m.state.state != *f.state) continue;
+        if (!f.states.empty() &&
+            std::find(f.states.begin(), f.states.end(), m.state.state) == f.states.end())
+            continue;
         if (f.agent_client_id && m.record.agent_client_id != *f.agent_client_id) continue;
         if (f.tenant && m.record.tenant != f.tenant) continue;
         if (f.parent && m.record.parent != f.parent) continue;
+        if (f.subject && m.record.subject != *f.subject) continue;
+        if (f.approved_after && m.record.approved_at <= *f.approved_after) continue;
+        if (f.approved_before && m.record.approved_at >= *f.approved_before) continue;
+        if (f.expires_before && m.state.expires_at >= *f.expires_before) continue;
         out.push_back(m);
     }
     return out;

@@ -1,5 +1,6 @@
 #include "store/sqlite/backend.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -80,12 +81,17 @@ class sqlite_backend final : public engine::backend {
         if (!c_) reopen();
         position_ = committed_;
         c_->exec("BEGIN IMMEDIATE");
-        view_.emplace(*c_, position_, now);
+        seen_.clear();
+        view_.emplace(*c_, position_, now, &seen_);
     }
     const rows& view() const override { return *view_; }
     engine::positions last() const override {
-        return {position_.head, mission_row{position_.last_mission},
-                stream_row{position_.last_stream}};
+        return {position_.head,
+                mission_row{position_.last_mission},
+                stream_row{position_.last_stream},
+                position_.last_audit,
+                position_.last_cascade,
+                position_.last_report};
     }
     void commit(const std::string& batch_id) override {
         view_.reset();
@@ -119,6 +125,9 @@ class sqlite_backend final : public engine::backend {
     }
 
     std::optional<engine::mission_head> head_of(mission_row row) const override {
+        if (const auto seen = seen_.find(row); seen != seen_.end())
+            return engine::mission_head{seen->second.issuer, seen->second.bucket,
+                                        seen->second.version};
         return sqlite::head_of(*c_, row);
     }
     bool has_issuer(issuer_id id) const override { return sqlite::has_issuer(*c_, id); }
@@ -132,6 +141,12 @@ class sqlite_backend final : public engine::backend {
     bool has_stream_id(issuer_id issuer, std::string_view id) const override {
         return sqlite::has_stream_id(*c_, issuer, id);
     }
+    std::optional<bulk_job> bulk_job_of(std::int64_t id) const override {
+        return sqlite::bulk_job_of(*c_, id);
+    }
+    engine::audit_head audit_head_of(issuer_id issuer) const override {
+        return sqlite::audit_head_of(*c_, issuer);
+    }
 
     issuer_id put_issuer(std::string_view url) override { return sqlite::put_issuer(*c_, url); }
     void insert_mission(const mission_record& r,
@@ -143,7 +158,38 @@ class sqlite_backend final : public engine::backend {
         sqlite::put_resources(*c_, row, resources);
     }
     void put_state(const mission_state& s, const engine::mission_head& head, bool is_new) override {
-        sqlite::put_state(*c_, s, head, is_new);
+        const auto deadline = deadline_of(s);
+        const auto seen = seen_.find(s.row);
+        const bool moved = seen == seen_.end() || seen->second.deadline != deadline;
+        sqlite::put_state(*c_, s, head, is_new, moved);
+        seen_[s.row] = {head.issuer, head.bucket, s.version, deadline};
+    }
+    void put_quiet(const mission_state& s) override { sqlite::put_quiet(*c_, s); }
+    void append_version(const mission_version& v) override { sqlite::append_version(*c_, v); }
+    void put_cascade(const cascade& m) override {
+        position_.last_cascade = std::max(position_.last_cascade, m.id);
+        sqlite::put_cascade(*c_, m);
+    }
+    void erase_cascade(mission_row row) override { sqlite::erase_cascade(*c_, row); }
+    void append_audit(const audit_entry& e, mission_row of) override {
+        position_.last_audit = e.seq;
+        sqlite::append_audit(*c_, e, of);
+    }
+    void put_audit_head(issuer_id issuer, std::string_view hash) override {
+        sqlite::put_audit_head(*c_, issuer, hash);
+    }
+    void put_bulk_job(const bulk_job& j) override { sqlite::put_bulk_job(*c_, j); }
+    void put_bulk_member(const bulk_member& m) override { sqlite::put_bulk_member(*c_, m); }
+    void remove_bulk_job(std::int64_t id) override { sqlite::remove_bulk_job(*c_, id); }
+    void put_report(const report& r) override {
+        position_.last_report = std::max(position_.last_report, r.id);
+        sqlite::put_report(*c_, r);
+    }
+    void put_waiting(const waiting_transition& w, issuer_id issuer) override {
+        sqlite::put_waiting(*c_, w, issuer);
+    }
+    void erase_waiting(mission_row row, std::int64_t version) override {
+        sqlite::erase_waiting(*c_, row, version);
     }
     void insert_authority(mission_row row, issuer_id issuer, std::int64_t revision,
                           std::string_view text) override {
@@ -242,6 +288,7 @@ class sqlite_backend final : public engine::backend {
     log_position committed_, position_;
     epoch_sweep sweep_;
     std::optional<sqlite_rows> view_;
+    mutable seen_missions seen_;  // of the batch
     int wal_pages_ = 0;
 };
 

@@ -56,7 +56,8 @@ int cause_of(sqlite3* db, int code) {
 
 }  // namespace
 
-connection::connection(const settings& s) : path_(s.path) {
+connection::connection(const settings& s)
+    : path_(s.path), resources_(std::make_unique<list_memo>()) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     const int code =
         sqlite3_open_v2(path_.c_str(), &db_, flags, s.vfs.empty() ? nullptr : s.vfs.c_str());
@@ -118,11 +119,11 @@ bool query::step() {
     return false;
 }
 
-std::string query::text(int column) const {
+std::string_view query::view(int column) const {
     // The text first: asking for it may convert, and with it change the length.
     const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(s_, column));
     const auto size = static_cast<std::size_t>(sqlite3_column_bytes(s_, column));
-    return data ? std::string(data, size) : std::string();
+    return data ? std::string_view(data, size) : std::string_view();
 }
 
 std::string query::bytes(int column) const {
@@ -171,6 +172,22 @@ std::string to_list(const std::vector<std::string>& items) {
         json::string(w, item);
     w.EndArray();
     return json::text(out);
+}
+
+const std::string& list_memo::to_text(const std::vector<std::string>& items) {
+    if (items != items_) {
+        text_ = to_list(items);
+        items_ = items;
+    }
+    return text_;
+}
+
+const std::vector<std::string>& list_memo::from_text(const connection& c, std::string_view text) {
+    if (text != text_) {
+        items_ = from_list(c, text);
+        text_ = text;
+    }
+    return items_;
 }
 
 std::vector<std::string> from_list(const connection& c, std::string_view text) {

@@ -29,6 +29,8 @@ struct blob {
     std::string_view bytes;
 };
 
+class list_memo;
+
 class connection {
   public:
     explicit connection(const settings& s);
@@ -43,11 +45,13 @@ class connection {
     [[noreturn]] void fail(int code) const;
     // A stored value that no version of this program writes.
     [[noreturn]] void corrupt(const char* what) const;
+    list_memo& resources() noexcept { return *resources_; }
 
   private:
     std::string path_;
     sqlite3* db_ = nullptr;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
+    std::unique_ptr<list_memo> resources_;
 };
 
 // Runs one cached statement: binds in order, steps, and resets when it goes out of scope.
@@ -72,7 +76,8 @@ class query {
 
     // Columns, from 0. Text may hold any octet.
     std::int64_t integer(int column) const { return sqlite3_column_int64(s_, column); }
-    std::string text(int column) const;
+    std::string text(int column) const { return std::string(view(column)); }
+    std::string_view view(int column) const;  // until the next step
     std::string bytes(int column) const;
     wall_time time(int column) const { return from_milliseconds(integer(column)); }
     bool is_null(int column) const { return sqlite3_column_type(s_, column) == SQLITE_NULL; }
@@ -112,5 +117,16 @@ class query {
 // Lists of strings are kept as JSON arrays.
 std::string to_list(const std::vector<std::string>& items);
 std::vector<std::string> from_list(const connection& c, std::string_view text);
+
+// The list that was read or written last: those of a family, or of one kind of work, are alike.
+class list_memo {
+  public:
+    const std::string& to_text(const std::vector<std::string>& items);
+    const std::vector<std::string>& from_text(const connection& c, std::string_view text);
+
+  private:
+    std::vector<std::string> items_;
+    std::string text_ = "[]";
+};
 
 }  // namespace mission::store::sqlite

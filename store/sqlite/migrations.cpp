@@ -12,6 +12,8 @@ constexpr const char* steps[] = {
 #include "store/sqlite/migrations/0001_first.inc"
     ,
 #include "store/sqlite/migrations/0002_events_subjects_routed.inc"
+    ,
+#include "store/sqlite/migrations/0003_families_audit_bulk_reports.inc"
 };
 
 std::int64_t number(connection& c, const char* pragma) {

@@ -16,8 +16,8 @@ namespace {
 
 log_position read_position(connection& c) {
     query q(c,
-            "SELECT log_epoch, head, tail, last_commit, last_batch, last_mission, last_stream "
-            "FROM meta WHERE id = 1");
+            "SELECT log_epoch, head, tail, last_commit, last_batch, last_mission, last_stream, "
+            "last_audit, last_cascade, last_report FROM meta WHERE id = 1");
     if (!q.step()) c.corrupt("the meta row is missing");
     log_position p;
     p.log_epoch = q.text(0);
@@ -27,6 +27,9 @@ log_position read_position(connection& c) {
     p.last_batch = q.text(4);
     p.last_mission = q.integer(5);
     p.last_stream = q.integer(6);
+    p.last_audit = q.integer(7);
+    p.last_cascade = q.integer(8);
+    p.last_report = q.integer(9);
     return p;
 }
 
@@ -47,7 +50,7 @@ signal sqlite_rows::read_signal(const query& q) const {
     s.keys.agent_spiffe_id = q.maybe_text(12);
     if (!q.is_null(13)) s.keys.user = principal_name{q.text(13), q.text(14)};
     s.keys.tenant = q.maybe_text(15);
-    s.keys.resources = from_list(c_, q.text(16));
+    s.keys.resources = c_.resources().from_text(c_, q.view(16));
     s.kind = q.integer(17) == 0 ? signal_kind::mission : signal_kind::event;
     s.signal_id = q.text(18);
     return s;

@@ -12,31 +12,61 @@ namespace {
     "r.approver_sub, r.subject_iss, r.subject_sub, r.agent_client_id, r.agent_spiffe_id, " \
     "r.tenant, r.parent, r.predecessor, r.evidence, r.authority_hash, r.approved_at, "     \
     "r.created_by, r.resources, s.state, s.version, s.authority_revision, s.expires_at, "  \
-    "s.suspend_until, s.on_expiry, s.successor, s.reason, s.changed_at "                   \
-    "FROM missions r JOIN mission_state s ON s.row = r.row "
+    "s.suspend_until, s.on_expiry, s.successor, s.reason, s.changed_at, s.parent_row, "    \
+    "s.parent_hold, s.own_hold, s.parent_seen, s.family_version, s.children, s.mirrored, " \
+    "r.root_row, r.depth FROM missions r JOIN mission_state s ON s.row = r.row "
 
 // One statement per filter that has an index, so that a page costs what it returns. What has none
 // is compared row by row.
-#define LIST_TAIL                                                                   \
-    " AND r.row > ?2 AND (?3 IS NULL OR s.state = ?3) AND (?4 IS NULL OR "          \
-    "r.agent_client_id = ?4) AND (?5 IS NULL OR r.tenant = ?5) AND (?6 IS NULL OR " \
-    "r.parent = ?6) ORDER BY r.row LIMIT ?7"
+#define LIST_TAIL                                                                        \
+    " AND r.row > ?2 AND (?3 = 0 OR (1 << s.state) & ?3) AND (?4 IS NULL OR "            \
+    "r.agent_client_id = ?4) AND (?5 IS NULL OR r.tenant = ?5) AND (?6 IS NULL OR "      \
+    "r.parent = ?6) AND (?8 IS NULL OR (r.subject_sub = ?8 AND r.subject_iss = ?9)) "    \
+    "AND (?10 IS NULL OR r.approved_at > ?10) AND (?11 IS NULL OR r.approved_at < ?11) " \
+    "AND (?12 IS NULL OR s.expires_at < ?12) ORDER BY r.row LIMIT ?7"
 constexpr const char* list_by_parent =
     MISSION_COLUMNS "WHERE r.issuer_id = ?1 AND r.parent = ?6" LIST_TAIL;
 constexpr const char* list_by_agent =
     MISSION_COLUMNS "WHERE r.issuer_id = ?1 AND r.agent_client_id = ?4" LIST_TAIL;
 constexpr const char* list_by_tenant =
     MISSION_COLUMNS "WHERE r.issuer_id = ?1 AND r.tenant = ?5" LIST_TAIL;
+constexpr const char* list_by_subject = MISSION_COLUMNS
+    "WHERE r.issuer_id = ?1 AND r.subject_sub = ?8 AND r.subject_iss = ?9" LIST_TAIL;
 constexpr const char* list_all = MISSION_COLUMNS "WHERE +r.issuer_id = ?1" LIST_TAIL;
 
 const char* list_statement(const mission_filter& f) {
     if (f.parent) return list_by_parent;
+    if (f.subject) return list_by_subject;
     if (f.agent_client_id) return list_by_agent;
     if (f.tenant) return list_by_tenant;
     return list_all;
 }
 
 }  // namespace
+
+// STATE_COLUMNS of families.cpp are these, from `first` on.
+mission_state sqlite_rows::read_state(const query& q, int first) const {
+    mission_state s;
+    s.state = q.id<events::mission_state>(first);
+    if (s.state < events::mission_state::active || s.state > events::mission_state::cascaded)
+        c_.corrupt("a mission in no known state");
+    s.version = q.integer(first + 1);
+    s.authority_revision = q.integer(first + 2);
+    s.expires_at = q.time(first + 3);
+    s.suspend_until = q.maybe_time(first + 4);
+    if (!q.is_null(first + 5)) s.on_expiry = q.id<events::on_expiry>(first + 5);
+    s.successor = q.maybe_text(first + 6);
+    s.reason = q.maybe_text(first + 7);
+    s.changed_at = q.time(first + 8);
+    s.parent_row = q.id<mission_row>(first + 9);
+    s.parent_hold = q.integer(first + 10) != 0;
+    s.own_hold = q.integer(first + 11) != 0;
+    s.parent_seen = q.integer(first + 12);
+    s.family_version = q.integer(first + 13);
+    s.children = q.integer(first + 14);
+    s.mirrored = q.integer(first + 15) != 0;
+    return s;
+}
 
 mission sqlite_rows::read_mission(const query& q) const {
     mission m;
@@ -57,21 +87,14 @@ mission sqlite_rows::read_mission(const query& q) const {
     r.authority_hash = q.text(15);
     r.approved_at = q.time(16);
     r.created_by = q.text(17);
-    m.resources = from_list(c_, q.text(18));
+    m.resources = c_.resources().from_text(c_, q.view(18));
 
-    mission_state& s = m.state;
-    s.row = r.row;
-    s.state = q.id<events::mission_state>(19);
-    if (s.state < events::mission_state::active || s.state > events::mission_state::cascaded)
-        c_.corrupt("a mission in no known state");
-    s.version = q.integer(20);
-    s.authority_revision = q.integer(21);
-    s.expires_at = q.time(22);
-    s.suspend_until = q.maybe_time(23);
-    if (!q.is_null(24)) s.on_expiry = q.id<events::on_expiry>(24);
-    s.successor = q.maybe_text(25);
-    s.reason = q.maybe_text(26);
-    s.changed_at = q.time(27);
+    m.state = read_state(q, 19);
+    m.state.row = r.row;
+    r.parent_row = m.state.parent_row;
+    r.root_row = q.id<mission_row>(35);
+    r.depth = q.integer(36);
+    if (seen_) (*seen_)[r.row] = {r.issuer, r.bucket, m.state.version, deadline_of(m.state)};
     return m;
 }
 
@@ -90,8 +113,17 @@ std::optional<mission> sqlite_rows::find_mission(mission_row row) const {
 
 std::vector<mission> sqlite_rows::list_missions(issuer_id issuer, const mission_filter& f) const {
     std::vector<mission> out;
-    query q(c_, list_statement(f), issuer, f.after, f.state, f.agent_client_id, f.tenant, f.parent,
-            std::min(f.limit, limits::list_page));
+    std::int64_t states = 0;  // one bit each
+    for (const auto s : f.states)
+        states |= std::int64_t{1} << static_cast<int>(s);
+    std::optional<std::string_view> subject_iss, subject_sub;
+    if (f.subject) {
+        subject_iss = f.subject->iss;
+        subject_sub = f.subject->sub;
+    }
+    query q(c_, list_statement(f), issuer, f.after, states, f.agent_client_id, f.tenant, f.parent,
+            std::min(f.limit, limits::list_page), subject_sub, subject_iss, f.approved_after,
+            f.approved_before, f.expires_before);
     while (q.step())
         out.push_back(read_mission(q));
     return out;

@@ -23,12 +23,6 @@ static_assert(static_cast<int>(stream_status::enabled) == 0);
 static_assert(static_cast<int>(stream_status::paused) == 1);
 static_assert(static_cast<int>(stream_status::disabled) == 2);
 
-std::optional<wall_time> deadline_of(const mission_state& s) {
-    if (events::is_terminal(s.state)) return std::nullopt;
-    if (s.suspend_until) return std::min(s.expires_at, *s.suspend_until);
-    return s.expires_at;
-}
-
 std::string print_ranges(const std::vector<std::pair<seq_t, seq_t>>& ranges) {
     std::string out;
     for (const auto& [first, last] : ranges) {
@@ -49,6 +43,12 @@ bool any(connection& c, const char* sql, const Args&... args) {
 }
 
 }  // namespace
+
+std::optional<wall_time> deadline_of(const mission_state& s) {
+    if (s.mirrored || events::is_terminal(s.state)) return std::nullopt;
+    if (s.suspend_until) return std::min(s.expires_at, *s.suspend_until);
+    return s.expires_at;
+}
 
 std::optional<engine::mission_head> head_of(connection& c, mission_row row) {
     query q(c, "SELECT issuer_id, bucket, version FROM mission_state WHERE row = ?1", row);
@@ -86,12 +86,13 @@ void insert_mission(connection& c, const mission_record& r,
     run(c,
         "INSERT INTO missions (row, issuer_id, bucket, mission_id, purpose, approver_iss, "
         "approver_sub, subject_iss, subject_sub, agent_client_id, agent_spiffe_id, tenant, parent, "
-        "predecessor, evidence, authority_hash, approved_at, created_by, resources) VALUES "
-        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+        "predecessor, evidence, authority_hash, approved_at, created_by, resources, parent_row, "
+        "root_row, depth) VALUES "
+        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
         r.row, r.issuer, r.bucket, r.mission_id, r.purpose, r.approver.iss, r.approver.sub,
         r.subject.iss, r.subject.sub, r.agent_client_id, r.agent_spiffe_id, r.tenant, r.parent,
         r.predecessor, r.evidence, r.authority_hash, r.approved_at, r.created_by,
-        to_list(resources));
+        to_list(resources), r.parent_row, r.root_row, r.depth);
 }
 
 void put_resources(connection& c, mission_row row, const std::vector<std::string>& resources) {
@@ -100,24 +101,41 @@ void put_resources(connection& c, mission_row row, const std::vector<std::string
         to_list(resources));
 }
 
-void put_state(connection& c, const mission_state& s, const engine::mission_head& head,
-               bool is_new) {
+void put_state(connection& c, const mission_state& s, const engine::mission_head& head, bool is_new,
+               bool deadline_moved) {
     if (is_new) {
         run(c,
             "INSERT INTO mission_state (row, issuer_id, bucket, state, version, "
             "authority_revision, deadline, expires_at, suspend_until, on_expiry, successor, "
-            "reason, changed_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+            "reason, changed_at, parent_row, parent_hold, own_hold, parent_seen, family_version, "
+            "children, mirrored) VALUES "
+            "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
             s.row, head.issuer, head.bucket, s.state, s.version, s.authority_revision,
             deadline_of(s), s.expires_at, s.suspend_until, s.on_expiry, s.successor, s.reason,
-            s.changed_at);
+            s.changed_at, s.parent_row, s.parent_hold, s.own_hold, s.parent_seen, s.family_version,
+            s.children, s.mirrored);
+        return;
+    }
+    if (!deadline_moved) {
+        // Its index is left alone.
+        run(c,
+            "UPDATE mission_state SET state = ?2, version = ?3, authority_revision = ?4, "
+            "expires_at = ?5, suspend_until = ?6, on_expiry = ?7, successor = ?8, reason = ?9, "
+            "changed_at = ?10, parent_hold = ?11, own_hold = ?12, parent_seen = ?13, "
+            "family_version = ?14, children = ?15, mirrored = ?16 WHERE row = ?1",
+            s.row, s.state, s.version, s.authority_revision, s.expires_at, s.suspend_until,
+            s.on_expiry, s.successor, s.reason, s.changed_at, s.parent_hold, s.own_hold,
+            s.parent_seen, s.family_version, s.children, s.mirrored);
         return;
     }
     run(c,
         "UPDATE mission_state SET state = ?2, version = ?3, authority_revision = ?4, "
         "deadline = ?5, expires_at = ?6, suspend_until = ?7, on_expiry = ?8, successor = ?9, "
-        "reason = ?10, changed_at = ?11 WHERE row = ?1",
+        "reason = ?10, changed_at = ?11, parent_hold = ?12, own_hold = ?13, parent_seen = ?14, "
+        "family_version = ?15, children = ?16, mirrored = ?17 WHERE row = ?1",
         s.row, s.state, s.version, s.authority_revision, deadline_of(s), s.expires_at,
-        s.suspend_until, s.on_expiry, s.successor, s.reason, s.changed_at);
+        s.suspend_until, s.on_expiry, s.successor, s.reason, s.changed_at, s.parent_hold,
+        s.own_hold, s.parent_seen, s.family_version, s.children, s.mirrored);
 }
 
 void insert_authority(connection& c, mission_row row, issuer_id issuer, std::int64_t revision,
@@ -129,12 +147,12 @@ void insert_authority(connection& c, mission_row row, issuer_id issuer, std::int
 }
 
 void append(connection& c, const signal& s) {
-    std::optional<std::string> user_iss, user_sub;
+    std::optional<std::string_view> user_iss, user_sub;
     if (s.keys.user) {
         user_iss = s.keys.user->iss;
         user_sub = s.keys.user->sub;
     }
-    std::optional<std::string> signal_id;
+    std::optional<std::string_view> signal_id;
     if (s.kind == signal_kind::event) signal_id = s.signal_id;
     run(c,
         "INSERT INTO signals (seq, issuer_id, bucket, mission, version, committed_at, txn, body, "
@@ -143,8 +161,8 @@ void append(connection& c, const signal& s) {
         "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
         s.seq, s.issuer, s.bucket, s.mission, s.version, s.committed_at, s.txn, s.body,
         s.authority_revision, s.batch_id, s.keys.mission_id, s.keys.agent_client_id,
-        s.keys.agent_spiffe_id, user_iss, user_sub, s.keys.tenant, to_list(s.keys.resources),
-        s.kind, signal_id);
+        s.keys.agent_spiffe_id, user_iss, user_sub, s.keys.tenant,
+        c.resources().to_text(s.keys.resources), s.kind, signal_id);
 }
 
 void put_nonce(connection& c, const nonce_record& n) {
@@ -280,8 +298,10 @@ bool trim_step(connection& c, log_position& p, epoch_sweep& sweep, seq_t until, 
 void write_position(connection& c, const log_position& p) {
     run(c,
         "UPDATE meta SET head = ?1, tail = ?2, last_commit = ?3, last_batch = ?4, "
-        "last_mission = ?5, last_stream = ?6 WHERE id = 1",
-        p.head, p.tail, p.last_commit, p.last_batch, p.last_mission, p.last_stream);
+        "last_mission = ?5, last_stream = ?6, last_audit = ?7, last_cascade = ?8, "
+        "last_report = ?9 WHERE id = 1",
+        p.head, p.tail, p.last_commit, p.last_batch, p.last_mission, p.last_stream, p.last_audit,
+        p.last_cascade, p.last_report);
 }
 
 }  // namespace mission::store::sqlite

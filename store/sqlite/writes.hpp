@@ -16,7 +16,22 @@ bool has_stream_id(connection&, issuer_id, std::string_view stream_id);
 issuer_id put_issuer(connection&, std::string_view url);
 void insert_mission(connection&, const mission_record&, const std::vector<std::string>& resources);
 void put_resources(connection&, mission_row, const std::vector<std::string>& resources);
-void put_state(connection&, const mission_state&, const engine::mission_head&, bool is_new);
+void put_state(connection&, const mission_state&, const engine::mission_head&, bool is_new,
+               bool deadline_moved);
+void put_quiet(connection&, const mission_state&);
+void append_version(connection&, const mission_version&);
+void put_cascade(connection&, const cascade&);
+void erase_cascade(connection&, mission_row);
+void append_audit(connection&, const audit_entry&, mission_row of);
+engine::audit_head audit_head_of(connection&, issuer_id);
+void put_audit_head(connection&, issuer_id, std::string_view hash);
+std::optional<bulk_job> bulk_job_of(connection&, std::int64_t id);
+void put_bulk_job(connection&, const bulk_job&);
+void put_bulk_member(connection&, const bulk_member&);
+void remove_bulk_job(connection&, std::int64_t id);
+void put_report(connection&, const report&);
+void put_waiting(connection&, const waiting_transition&, issuer_id);
+void erase_waiting(connection&, mission_row, std::int64_t version);
 void insert_authority(connection&, mission_row, issuer_id, std::int64_t revision,
                       std::string_view text);
 void append(connection&, const signal&);

@@ -12,7 +12,7 @@ import world as w  # noqa: E402
 
 MODULES = ["metadata_checks", "token_checks", "order_checks", "stream_checks", "update_checks", "status_checks",
            "subject_checks", "verify_checks", "poll_checks", "push_checks", "signal_checks", "mission_checks",
-           "suite_checks"]
+           "suite_checks", "evidence_checks"]
 
 
 def load_tests(loader, _tests, _pattern):

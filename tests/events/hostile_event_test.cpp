@@ -57,6 +57,29 @@ TEST_CASE("optional members are of their types when they are there") {
     CHECK(read("reason_admin", R"({"en":7})").error() == errc::bad_claims);
 }
 
+TEST_CASE("a parent may be an object, as the mission claim has it, and is known by its id") {
+    const mission_change c = sample::everything();
+    const auto with_parent = [&](const std::string& raw) {
+        auto body = body_with(c, form::lifecycle_change, "", "");
+        auto& a = body.GetAllocator();
+        auto& mission = body["mission"];
+        mission.RemoveMember("parent");
+        json::add(mission, "parent", json::value(json::parse(raw).value(), a), a);
+        return parse_mission_event(lifecycle_change_type, body,
+                                   event_subject(c, form::lifecycle_change));
+    };
+    const auto named =
+        with_parent(R"({"id":"msn_parent_0123456789abcd","issuer":"https://mas.example","depth":1,)"
+                    R"("cascade_mode":"immediate"})");
+    REQUIRE(named.has_value());
+    CHECK(named->parent == "msn_parent_0123456789abcd");
+    // Lineage is no reason to lose a revocation.
+    const auto nameless = with_parent(R"({"depth":1})");
+    REQUIRE(nameless.has_value());
+    CHECK_FALSE(nameless->parent);
+    CHECK(with_parent("7").error() == errc::bad_claims);
+}
+
 TEST_CASE("a version is a positive integer") {
     for (const char* bad : {"0", "-1", "1.5", "\"2\"", "18446744073709551615", "1e3"})
         CHECK(read("version", bad).error() == errc::bad_claims);

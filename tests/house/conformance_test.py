@@ -17,7 +17,7 @@ LEVELS = {"MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "REQUIRED", "RECOMMENDED"}
 
 def rows():
     for number, line in enumerate((ROOT / "docs/conformance.md").read_text().splitlines(), 1):
-        if re.match(r"\| (SSF|CAEP|INTEROP|RISC|RFC\d+)-", line):
+        if re.match(r"\| (SSF|CAEP|INTEROP|RISC|RFC\d+|STATUS|MANAGE|CHILD|EXPAND|SIGNAL)-", line):
             yield number, [c.strip() for c in CELL.split(line)[1:-1]]
 
 

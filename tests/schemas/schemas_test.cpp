@@ -135,7 +135,7 @@ TEST_CASE("there is a schema for every event type and every body that comes in")
                              "status-update",          "subject-add",   "subject-remove",
                              "verify-request",         "poll-request",  "signal-emit",
                              "admin-replay",           "admin-status",  "mission",
-                             "mission-status-claims",  "stream"})
+                             "mission-status-claims",  "stream",        "mission-manage"})
         CHECK_MESSAGE(names.contains(name), name);
 }
 

@@ -188,6 +188,10 @@ TEST_CASE_TEMPLATE("lists are paged by row and filtered by every member", Kind, 
         r.agent_client_id = i % 2 ? "odd" : "even";
         if (i % 5 == 0) r.tenant = "acme";
         if (i % 6 == 0) r.parent = long_id("p");
+        if (i % 4 == 0) r.subject = {"https://idp.example", "carol"};
+        if (i == 8) r.subject.iss = "https://other.example";
+        r.approved_at = start_time + i * 1s;
+        c.missions[0].state.expires_at = start_time + 1h + i * 1s;
         REQUIRE(run(*t, c));
     }
     REQUIRE(run(*t, move_to(t.issuer, "m3", state::revoked)));
@@ -209,8 +213,10 @@ TEST_CASE_TEMPLATE("lists are paged by row and filtered by every member", Kind, 
     mission_filter f;
     f.agent_client_id = "odd";
     CHECK(count(f) == 12);
-    f.state = state::active;
+    f.states = {state::active};
     CHECK(count(f) == 11);
+    f.states = {state::active, state::revoked};
+    CHECK(count(f) == 12);
     f = {};
     f.tenant = "acme";
     CHECK(count(f) == 5);
@@ -220,9 +226,21 @@ TEST_CASE_TEMPLATE("lists are paged by row and filtered by every member", Kind, 
     f.parent = long_id("p");
     CHECK(count(f) == 5);
     f = {};
-    f.state = state::revoked;
+    f.states = {state::revoked};
     CHECK(count(f) == 1);
-    f.state = state::cascaded;
+    f.states = {state::cascaded};
+    CHECK(count(f) == 0);
+    f = {};
+    f.subject = principal_name{"https://idp.example", "carol"};
+    CHECK(count(f) == 6);
+    f.approved_after = start_time + 4s;
+    CHECK(count(f) == 4);
+    f.approved_before = start_time + 24s;
+    CHECK(count(f) == 3);
+    f.expires_before = start_time + 1h + 20s;
+    CHECK(count(f) == 2);
+    f = {};
+    f.expires_before = start_time + 1h;
     CHECK(count(f) == 0);
 }
 

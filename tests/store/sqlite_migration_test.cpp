@@ -13,6 +13,10 @@ constexpr const char* first_schema =
 #include "store/sqlite/migrations/0001_first.inc"
     ;
 
+constexpr const char* second_schema =
+#include "store/sqlite/migrations/0002_events_subjects_routed.inc"
+    ;
+
 void execute(const std::string& path, const std::string& sql) {
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
@@ -123,7 +127,13 @@ TEST_CASE("a database of the first version is brought up to date with all that i
         CHECK(log[1].signal_id.empty());
         CHECK(log[1].txn == "t2");
         CHECK(r.mission_signals(mission_row{1}).size() == 2);
-        CHECK(r.find_mission(issuer, long_id("a"))->state.version == 2);
+        const auto a = r.find_mission(issuer, long_id("a"));
+        REQUIRE(a.has_value());
+        CHECK(a->state.version == 2);
+        CHECK(a->state.parent_row == mission_row{});
+        CHECK(!a->state.parent_hold);
+        CHECK(a->state.children == 0);
+        CHECK(a->record.root_row == mission_row{});
         CHECK(r.find_stream(issuer, "s1")->continuity == 3);
 
         CHECK(r.subject_count(stream_row{1}) == 2);
@@ -148,7 +158,46 @@ TEST_CASE("a database of the first version is brought up to date with all that i
     CHECK(look(*s, [&](const rows& r) { return r.find_signal(issuer, "e1")->seq; }) == 3);
 }
 
-TEST_CASE("every look-up of streams, subjects, cursors and signals is an index search") {
+TEST_CASE("a database of the second version gets a version row, families and an audit") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    make_first(path);
+    execute(path, second_schema);
+    execute(path, "PRAGMA user_version=2; UPDATE issuers SET routed_seq = 1 WHERE issuer_id = 1;");
+    auto s = open_store("sqlite:" + path).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    REQUIRE(s->read_now([&](const rows& r) {
+        CHECK(r.routed_seq(issuer) == 1);
+        // What came before the present version is in the log alone.
+        const auto versions = r.versions(mission_row{1}, 0, 10);
+        REQUIRE(versions.size() == 1);
+        CHECK(versions[0].version == 2);
+        CHECK(versions[0].state == state::suspended);
+        CHECK(versions[0].committed_at == start_time);
+        CHECK(versions[0].bound_at == start_time);
+        CHECK(versions[0].expires_at == start_time + 1h);
+        CHECK(versions[0].authority_revision == 1);
+        CHECK(versions[0].effect == family_effect::none);
+        CHECK(versions[0].audit_seq == 0);
+        CHECK(!r.version_at(mission_row{1}, start_time - 1ms));
+        CHECK(r.audit(issuer, 0, 10).empty());
+        CHECK(r.audit_of(issuer, long_id("a"), 0, 10).empty());
+        CHECK(r.cascades(10).empty());
+        CHECK(r.last_mission() == mission_row{1});
+    }));
+    changes c = approve(issuer, "child");
+    c.missions[0].approval->parent_row = mission_row{1};
+    REQUIRE(run(*s, c));
+    REQUIRE(run(*s, move_to(issuer, "a", state::revoked)));
+    REQUIRE(s->read_now([&](const rows& r) {
+        CHECK(r.children(mission_row{1}, {}, 10) == std::vector{mission_row{2}});
+        CHECK(r.versions(mission_row{1}, 0, 10).size() == 2);
+        CHECK(r.audit_of(issuer, long_id("a"), 0, 10).size() == 1);
+        CHECK(r.find_audit(1)->target == long_id("child"));
+    }));
+}
+
+TEST_CASE("every look-up is an index search") {
     plan_watch watch;
     temp_folder f;
     auto s = open_store("sqlite:" + f.file("store.db")).value();
@@ -168,6 +217,30 @@ TEST_CASE("every look-up of streams, subjects, cursors and signals is an index s
         c.cursors[0].open = i % 2 == 0;
         c.events.push_back({issuer, "t", "{}", "e" + std::to_string(i)});
         c.missions.push_back(approval(issuer, "m" + std::to_string(i)));
+        if (i > 9) c.missions[0].approval->parent_row = mission_row{i % 10 + 1};
+        c.missions[0].approval->subject.sub = "s" + std::to_string(i % 7);
+        c.cascades.push_back({0, mission_row{i < 10 ? 0 : i % 10 + 1}, 1, {}, {}});
+        if (i < 10) c.cascades.clear();
+        audit_entry e;
+        e.issuer = issuer;
+        e.target = "t" + std::to_string(i % 5);
+        c.audit.push_back(e);
+        bulk_job j;
+        j.id = i + 1;
+        j.issuer = issuer;
+        j.token_hash = std::to_string(i);
+        j.status = i % 2 ? bulk_status::running : bulk_status::done;
+        j.expires_at = start_time + i * 1s;
+        c.bulk_jobs = {j};
+        c.bulk_members = {{i + 1, 0, mission_row{1}, "", ""}, {i + 1, 1, mission_row{2}, "", ""}};
+        if (i > 9) {
+            report r;
+            r.issuer = issuer;
+            r.mission = mission_row{i % 10 + 1};
+            r.status = i % 2 ? report_status::open : report_status::acted;
+            c.reports = {r};
+            c.waiting_transitions = {{mission_row{i % 10 + 1}, i, "", {}}};
+        }
         row = run(*s, c).value().streams[0];
     }
     const auto look_up = [&](const rows& r) {
@@ -183,6 +256,30 @@ TEST_CASE("every look-up of streams, subjects, cursors and signals is an index s
         CHECK(r.exceptions(row).empty());
         CHECK(r.epochs(row).size() == 1);
         CHECK(r.signals(5, 9, 10).size() == 4);
+        CHECK(r.find_state(mission_row{7}).has_value());
+        CHECK(r.find_row(issuer, long_id("m8")).has_value());
+        CHECK(r.states(mission_row{3}, mission_row{8}).size() == 6);
+        CHECK(r.children(mission_row{3}, mission_row{15}, 2).size() == 2);
+        CHECK(r.versions(mission_row{3}, 0, 10).size() == 1);
+        CHECK(r.family_effects(mission_row{3}, 0).empty());
+        CHECK(r.version_at(mission_row{3}, start_time + 1000 * 24h * 365).has_value());
+        CHECK(r.cascades(3).size() == 3);
+        CHECK(r.find_cascade(mission_row{4}).has_value());
+        CHECK(r.audit(issuer, 20, 5).size() == 5);
+        CHECK(r.find_audit(5).has_value());
+        CHECK(r.find_bulk_job(issuer, "7")->id == 8);
+        CHECK(r.bulk_members(8, 0, 10).size() == 2);
+        CHECK(r.old_bulk_jobs(start_time + 10s, 10).size() == 5);
+        CHECK(r.bulk_jobs(issuer, bulk_status::running).size() == 25);
+        CHECK(r.find_report(issuer, 3).has_value());
+        CHECK(r.reports_of(mission_row{3}).size() == 4);
+        CHECK(r.reports(issuer, report_status::open, 3, 5).size() == 5);
+        CHECK(r.reports(issuer, std::nullopt, 3, 5).size() == 5);
+        CHECK(r.waiting_transitions(mission_row{3}).size() == 4);
+        CHECK(r.waiting_transition_count(issuer) == 40);
+        mission_filter by_subject;
+        by_subject.subject = principal_name{"https://idp.example", "s3"};
+        CHECK(r.list_missions(issuer, by_subject).size() == 7);
         // These return all of a kind; what they must not do is look at the others.
         std::size_t all = 0;
         r.each_subject(issuer, [&](const stream_subject&) { ++all; });
@@ -205,6 +302,11 @@ TEST_CASE("every look-up of streams, subjects, cursors and signals is an index s
         c.events.push_back({issuer, "t", "{}", "one-more"});
         c.settled_exceptions = {{row, 3}};
         c.settled_stream_events = {{row, "j"}};
+        c.missions.push_back(next_version(*r.find_mission(mission_row{2}), state::revoked));
+        c.quiet.push_back(*r.find_state(mission_row{3}));
+        c.settled_cascades = {mission_row{4}};
+        c.settled_transitions = {{mission_row{3}, 12}};
+        c.removed_bulk_jobs = {9};
         return c;
     }));
     changes gone;

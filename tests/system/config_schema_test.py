@@ -330,7 +330,10 @@ class Transmitter(Both, unittest.TestCase):
         "subjects_per_stream": "subjects_per_stream", "min_verification_interval": "min_verification_interval",
         "subject_removal_grace_seconds": "removal_grace", "heartbeat_seconds": "heartbeat",
         "max_stale_seconds": "max_stale", "redelivery_seconds": "redelivery", "hold_days": "hold_days",
-        "hold_signals": "hold_signals", "timeout_seconds": "timeout", "pause_after_seconds": "pause_after"}
+        "hold_signals": "hold_signals", "timeout_seconds": "timeout", "pause_after_seconds": "pause_after",
+        "status_rate": "status_rate", "lifecycle_rate": "lifecycle_rate", "manage_rate": "manage_rate",
+        "report_rate": "report_rate", "status_list_ttl": "status_list_ttl",
+        "max_depth": "max_depth", "max_children": "max_children", "bulk_limit": "bulk_limit"}
     words_of = {
         "listen": ("127.0.0.1:8443", 'listen_address = "127.0.0.1";\n    std::uint16_t listen_port = 8443;'),
         "mode": ("authoritative", "bool mirror = false"), "in_place_extension": (False, "in_place_extension = false"),
@@ -340,6 +343,7 @@ class Transmitter(Both, unittest.TestCase):
         "default_subjects": ("ALL", "default_subjects_all = true"),
         "event_type_base": (h.OURS, f'"{h.OURS}"'), "token_endpoint": (True, "token_endpoint = true"),
         "allow_bearer": (False, "allow_bearer = false"), "typ_jwt": (False, 's.boolean("typ_jwt").value_or(false)'),
+        "unknown_types": ("refuse", "accept_unknown_types = false"),
         "missions": ("audience", "what = kind::audience"), "caep_bridge": (False, "std::string caep_bridge; ")}
     program, schema_file = "transmitter/mission-transmitter", "config-transmitter.json"
     sources = ("transmitter/config/*.cpp",)
@@ -349,7 +353,7 @@ class Transmitter(Both, unittest.TestCase):
         issuer = "https://t.example/tenant"
         everything = {
             "listen": "127.0.0.1:8443",
-            "issuer": [{"url": issuer, "mode": "authoritative", "in_place_extension": False}],
+            "issuer": [{"url": issuer, "mode": "authoritative", "in_place_extension": True}],
             "tls": {"certificate": f + "/cert.pem", "private_key": f + "/key.pem", "client_ca": f + "/ca.pem"},
             "admin": {"listen": "[::1]:9443"}, "store": {"url": "sqlite:state/t.db"},
             "signing": {"directory": "state/keys", "lead_seconds": 60, "retain_seconds": 600, "status_retain_seconds": 900},
@@ -365,6 +369,14 @@ class Transmitter(Both, unittest.TestCase):
                  "audience": "https://api.example", "client_id": "us", "client_secret": {"file": f + "/secret"}},
                 {"issuer": "https://other.example", "jwks_uri": "https://other.example/jwks", "audience": "x",
                  "typ_jwt": True, "ca_file": f + "/ca.pem", "algs": ["ES256", "EdDSA"]}]},
+            "missions": {"status_rate": 10, "lifecycle_rate": 0, "manage_rate": 3, "report_rate": 1, "status_list_ttl": 60,
+                         "max_depth": 3, "max_children": 10, "unknown_types": "accept", "bulk_limit": 50},
+            "authorization_type": [{"type": "account_information", "schema": f + "/schema.json"}],
+            "report_rule": [
+                {"name": "done", "kind": "completed", "issuer": issuer, "client": ["one", "two"], "agent": "a",
+                 "tenant": "b", "action": "complete"},
+                {"name": "odd", "kind": "anomaly", "action": "suspend", "suspend_for": 60, "on_expiry": "resume"},
+                {"name": "more", "kind": "extension_requested", "action": "none"}],
             "foreign_event": [{"type": "https://wise.example/event", "schema": f + "/schema.json"}],
             "client": [
                 {"id": "one", "issuer": issuer, "secret": "s", "token": {"file": f + "/secret"},
@@ -382,7 +394,7 @@ class Transmitter(Both, unittest.TestCase):
                              "certificate": f + "/cert.pem"}]}
         by_variable = {"issuer": "https://as.example", "introspection": "https://as.example/introspect", "audience": "x",
                        "client_id": "us", "client_secret": {"env": "THE_SECRET"}}
-        return [everything, least, {**least, "secrets": {"key": h.b64(bytes(32))}, "auth": {"issuer": [by_variable]}}]
+        return [everything, least, {**least, "issuer": [{"url": "https://t.example", "mode": "mirror"}], "secrets": {"key": h.b64(bytes(32))}, "auth": {"issuer": [by_variable]}}]
 
     def test_an_address_is_one_for_both(self):
         base = self.configs[1]

@@ -407,6 +407,11 @@ class Leak(unittest.TestCase):
             ask(f"{verb} a subject", send("POST", f"/ssf/subjects/{verb}", lambda i: {
                 "stream_id": own, "subject": {"format": "opaque", "id": i}}), missions, status)
         ask("read a mission", send("GET", "/missions/{}"), missions)
+        ask("read a mission as it was", send("GET", "/missions/{}?at=2020-01-01T00:00:00Z"), missions)
+        ask("read a mission's history", send("GET", "/missions/{}/history"), missions)
+        ask("read a mission's reports", send("GET", "/missions/{}/reports"), missions)
+        ask("report on a mission", send("POST", "/missions/{}/reports", lambda _: {
+            "kind": "completed", "detail": "x"}), missions)
         ask("narrow a mission", send("POST", "/missions/{}/scope", lambda _: {
             "change": "narrowed", "expires_at": "2030-01-01T00:00:00Z", "reason": "x",
             "approver": {"iss": "https://idp.example", "sub": "a"}}), missions)

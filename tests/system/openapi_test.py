@@ -25,17 +25,20 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness as h  # noqa: E402
 import openapi_document as d  # noqa: E402
+import openapi_evidence  # noqa: E402
+import openapi_families  # noqa: E402
+import openapi_management  # noqa: E402
 from openapi_self_check import BODIES, ROOT, Itself, vectors  # noqa: E402, F401
 
 BUILD = pathlib.Path("build/test")
 FORM = "application/x-www-form-urlencoded"
 SESSION_REVOKED = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 SCOPES = ["ssf.read", "ssf.manage", "ssf.manage.poll", "signals.emit", "mission.read", "mission.write", "mission.scope",
-          "mission_status", "mission_lifecycle", "ssf.admin"]
+          "mission_status", "mission_lifecycle", "mission_management", "ssf.admin"]
 NOWHERE = "nobody-has-such-an-id-1"
 
-# A million proofs at once, and a fault of ours.
-UNPROVOKABLE = {("x-any-request", "429"), ("x-any-request", "500")}
+# A million proofs at once, and a fault of ours; and what the other file cannot.
+UNPROVOKABLE = {("x-any-request", "429"), ("x-any-request", "500")} | openapi_evidence.UNPROVOKABLE
 
 
 def config_extra(port):
@@ -48,7 +51,8 @@ client_id = "us"
 client_secret = "secret-of-ours-at-as"
 [[issuer]]
 url = "@URL@/tenant"
-"""
+in_place_extension = true
+""" + openapi_families.CONFIG + openapi_evidence.CONFIG + openapi_management.CONFIG
 
 
 class World:
@@ -56,6 +60,7 @@ class World:
 
     def __init__(self, folder):
         self.folder = folder
+        self.routes = set()  # that have answered, before and after a restart
         h.make_ca(folder)
         # Bound and not listening: whoever asks there is refused, and nobody else gets the port.
         self.nobody = socket.socket()
@@ -70,7 +75,9 @@ class World:
         there = h.Client("there", folder, issuer="@URL@/tenant", audience="https://erp.example", scopes=SCOPES,
                          default_subjects="NONE")
         foreign = h.Client("foreign", folder, token_issuer="https://as.example", **common)
-        self.t = h.Transmitter(BUILD / "transmitter/mission-transmitter", folder, [one, two, there, foreign],
+        clients = [one, two, there, foreign, *openapi_management.clients(folder, **common),
+                   *openapi_families.clients(folder, **common)]
+        self.t = h.Transmitter(BUILD / "transmitter/mission-transmitter", folder, clients,
                                extra=config_extra(self.nobodys_port), auth="allow_bearer = true",
                                ssf="heartbeat_seconds = 5\nmax_stale_seconds = 6\nredelivery_seconds = 0.05\n"
                                    "streams_per_receiver = 4\nsubjects_per_stream = 2\ninactivity_timeout = 86400\n"
@@ -85,7 +92,7 @@ class World:
         self.t.wait_ready()
 
 
-class Answers(unittest.TestCase):
+class Answers(openapi_evidence.Evidence, openapi_families.Families, openapi_management.Management, unittest.TestCase):
     """The tests run in the order of their names: the last of them counts what the others have met."""
 
     @classmethod
@@ -179,7 +186,7 @@ class Answers(unittest.TestCase):
                     if "/mission/" in path and below:
                         continue  # the issuer's path stands in the middle of these
                     self.assertEqual(self.call("GET", path, below=below)[0], 200)
-        for endpoint in ("status", "lifecycle"):
+        for endpoint in ("status", "lifecycle", "manage"):
             http_client = h.Http(self.t.port, self.t.ca)
             status, headers, body = http_client("GET", f"/.well-known/oauth-protected-resource/tenant/mission/{endpoint}")
             http_client.close()
@@ -425,9 +432,14 @@ class Answers(unittest.TestCase):
 
     # What every operation refuses, by the document alone
 
+    @staticmethod
+    def somewhere(path, mid):
+        return (path.replace("{mission_id}", mid).replace("{stream_id}", NOWHERE).replace("{report_id}", NOWHERE)
+                .replace("{list}", "1"))
+
     def target(self, path, operation, mid):
         """A path with ids, and a query, that get as far as the look-up."""
-        path = path.replace("{mission_id}", mid).replace("{stream_id}", NOWHERE)
+        path = self.somewhere(path, mid)
         required = [self.document.follow(p) for p in operation.get("parameters", [])]
         return path, [("stream_id", NOWHERE)] if any(p["in"] == "query" and p.get("required") for p in required) else []
 
@@ -501,7 +513,7 @@ class Answers(unittest.TestCase):
 
     def test_34_other_methods_and_paths(self):
         for template, item in self.document.root["paths"].items():
-            path = template.replace("{mission_id}", "m" * 22).replace("{stream_id}", NOWHERE)
+            path = self.somewhere(template, "m" * 22)
             admin = "health" in next(item[m] for m in d.METHODS if m in item)["tags"]
             for method in {"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"} - {m.upper() for m in item}:
                 with self.subTest(method + " " + template):
@@ -559,14 +571,20 @@ class Answers(unittest.TestCase):
 
     def test_90_the_document_has_nothing_that_was_not_met(self):
         self.assertEqual(self.document.never_exercised(UNPROVOKABLE), [])
-        self.assertEqual(sorted(self.document.declared_members() - self.document.members), [])
+        self.assertEqual(sorted(self.document.declared_members() - self.document.members
+                                - openapi_management.UNPROVOKABLE_MEMBERS), [])
+
+    def note_routes(self):
+        text = self.call("GET", "/metrics", admin=True)[2]
+        self.world.routes.update(re.findall(r'mission_http_answers_total{route="([^"]+)"', text))
 
     def test_91_the_program_has_no_route_that_was_not_met(self):
-        text = self.call("GET", "/metrics", admin=True)[2]
-        routes = set(re.findall(r'mission_http_answers_total{route="([^"]+)"', text))
+        self.note_routes()
+        routes = self.world.routes
         paths = {re.sub("{[^}]+}", "*", p) for p in self.document.root["paths"]}
         below = {"/tenant" + p for p in paths} | {p + "/tenant" for p in paths}
         below |= {p.replace("/mission/", "/tenant/mission/") for p in paths}
+        below |= {openapi_families.BELOW + p for p in paths}
         self.assertLessEqual(paths, routes)
         self.assertLessEqual(routes, paths | below)
 

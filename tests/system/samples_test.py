@@ -1,5 +1,6 @@
 """The samples survive their own death: what they hold is found again, and ends with its mission."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -121,6 +122,68 @@ class Samples(unittest.TestCase):
             self.world.kill("vault", signal.SIGCONT)
         self.until(lambda: self.open_secret(credential)[1].get("error") == "credential_destroyed")
         self.until(lambda: broker.json("GET", "/healthz")[1].get("tasks_pending") == 0)
+
+    def start(self, mission, **more):
+        status, agent = self.connection("orchestrator").json(
+            "POST", "/agents", {"mission_id": mission, "secret": "ledger-db", **more}, self.auth)
+        self.assertEqual(status, 201, agent)
+        return agent["agent"]
+
+    def get(self, mission):
+        return self.operator.missionctl("mission", "get", mission)
+
+    def reports(self, mission):
+        status, body = self.operator.http.json("GET", f"/missions/{mission}/reports", None, {
+            "Authorization": "Bearer " + self.operator.token_for("mission.read")})
+        self.assertEqual(status, 200, body)
+        return {r["kind"]: r for r in body["reports"]}
+
+    def test_an_agent_that_has_done_its_work_completes_its_mission(self):
+        mission = self.mission()
+        name = self.start(mission, steps=3)
+        self.until(lambda: self.get(mission)["state"] == "completed")
+        ended = self.get(mission)["ended"]
+        self.assertEqual((ended["by"]["actor"], ended["by"]["origin"]), ("", "rule work-done"))
+        said = self.reports(mission)["completed"]
+        self.assertEqual(said["client_id"], "orchestrator")
+        self.assertEqual(said["detail"], {"how": "exited with 0", "about": name})
+
+    def test_an_agent_that_dies_of_itself_is_reported_and_nothing_acts_on_it(self):
+        mission = self.mission()
+        _, group = self.agent(mission)
+        for pid in group.fds:
+            os.kill(pid, signal.SIGKILL)
+        self.until(lambda: "failed" in self.reports(mission))
+        said = self.reports(mission)["failed"]
+        self.assertEqual((said["status"], said["detail"]["how"]), ("open", "killed by signal 9"))
+        self.assertEqual(self.get(mission)["state"], "active")
+
+    def test_what_was_halted_is_reported_as_gone(self):
+        mission = self.mission()
+        name, group = self.agent(mission)
+        self.operator.lifecycle(mission, "revoke", "test")
+        self.until(group.halted)
+        self.until(lambda: "teardown" in self.reports(mission))
+        said = self.reports(mission)
+        self.assertEqual(set(said), {"teardown"})
+        self.assertEqual((said["teardown"]["detail"]["about"], said["teardown"]["detail"]["outcome"]),
+                         (name, "acknowledged"))
+        self.assertEqual([t["client_id"] for t in self.get(mission)["teardown"]], ["orchestrator"])
+
+    def test_a_sub_agent_ends_with_the_mission_its_own_was_approved_within(self):
+        parent = self.mission()
+        child = self.operator.missionctl(
+            "mission", "create", MISSIONS / "reconcile-one-supplier.json", "--parent", parent,
+            "--expires-in", "1h")["mission_id"]
+        _, agent = self.agent(parent)
+        _, sub_agent = self.agent(child)
+        self.operator.lifecycle(parent, "suspend", "test")
+        self.until(lambda: agent.paused() and sub_agent.paused())
+        self.operator.lifecycle(parent, "resume", "test")
+        self.until(lambda: agent.running() and sub_agent.running())
+        self.operator.lifecycle(parent, "revoke", "test")
+        self.until(lambda: agent.halted() and sub_agent.halted())
+        self.assertEqual((self.get(child)["state"], self.get(child)["version"]), ("cascaded", 4))
 
     def test_an_agent_for_an_ended_or_unknown_mission_is_not_started(self):
         mission = self.mission()

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "events/mission_event.hpp"
+#include "transmitter/api/audit_notes.hpp"
 #include "transmitter/api/ssf_routes.hpp"
 
 namespace mission::transmitter {
@@ -86,19 +87,31 @@ result<delivery::replay_request> resolve(const replay_wish& wish, store::issuer_
     return out;
 }
 
+// What was asked, for the audit.
+std::string text_of(const replay_wish& wish) {
+    return audit_members({{"since", wish.since ? to_rfc3339(*wish.since) : std::string()},
+                          {"from_seq", wish.from_seq ? std::to_string(*wish.from_seq) : ""},
+                          {"mission_id", wish.mission_id},
+                          {"signal_id", wish.signal_id}});
+}
+
 void replay(issuer_service& issuer, delivery& out, store::stream_row row, replay_wish wish,
-            const net::responder& respond) {
+            const net::responder& respond, store::audit_entry by) {
+    by.detail = text_of(wish);
     auto what = std::make_shared<result<delivery::replay_request>>(error{errc::not_found});
     issuer.common->db->read(
         [what, wish = std::move(wish), id = issuer.id](const store::rows& rows) {
             *what = resolve(wish, id, rows);
         },
-        [what, &out, row, respond](const result<void>& read) {
+        [what, &issuer, &out, row, respond, by = std::move(by)](const result<void>& read) {
             if (!read) return respond(error_answer(read.error()));
             if (!*what) return respond(error_answer(what->error()));
-            out.replay(row, **what, [respond](const result<std::size_t>& done) {
+            out.replay(row, **what, [&issuer, respond, by](const result<std::size_t>& done) {
                 if (!done) return respond(error_answer(done.error()));
                 respond(json_answer(200, R"({"replayed":)" + std::to_string(*done) + "}"));
+                auto entry = by;
+                entry.outcome = "done";
+                write_note(issuer, std::move(entry));
             });
         });
 }
@@ -130,8 +143,12 @@ void add_admin_operation_routes(router& r, issuer_service& issuer, authenticator
                   if (!reason) return respond(error_answer(reason.error()));
                   const auto stream = out.find_stream(id);
                   if (!stream) return respond(error_answer({errc::stream_not_found}));
-                  change_status(issuer, out, stream->row, {id, status, std::move(*reason)},
-                                status_actor::operator_, respond);
+                  const bool pausing = status == store::stream_status::paused;
+                  change_status(issuer, out, stream->row, {id, status, *reason},
+                                status_actor::operator_, respond,
+                                audit_note(audited(issuer, *who, request),
+                                           pausing ? "stream.pause" : "stream.enable", id, {},
+                                           audit_members({{"reason", *reason}})));
               });
     }
     r.add(
@@ -145,7 +162,8 @@ void add_admin_operation_routes(router& r, issuer_service& issuer, authenticator
             if (!wish) return respond(error_answer(wish.error()));
             const auto stream = out.find_stream(id);
             if (!stream) return respond(error_answer({errc::stream_not_found}));
-            replay(issuer, out, stream->row, std::move(*wish), respond);
+            replay(issuer, out, stream->row, std::move(*wish), respond,
+                   audit_note(audited(issuer, *who, request), "stream.replay", id, {}));
         });
 }
 

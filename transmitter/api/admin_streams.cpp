@@ -1,4 +1,5 @@
 // GET /admin/streams and /admin/streams/{stream_id}: where each stream stands, for operators.
+#include "transmitter/api/report_routes.hpp"
 #include "transmitter/api/ssf_routes.hpp"
 #include "transmitter/streams/config.hpp"
 
@@ -78,6 +79,8 @@ void add_admin_stream_routes(router& r, issuer_service& issuer, authenticator& a
     add_admin_operation_routes(r, issuer, auth, out);
     add_dead_letter_routes(r, issuer, auth, out);
     add_admin_tail_route(r, issuer, auth);
+    add_admin_report_routes(r, issuer, auth);
+    add_admin_audit_route(r, issuer, auth);
 }
 
 }  // namespace mission::transmitter

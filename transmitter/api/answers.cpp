@@ -2,6 +2,7 @@
 #include <cctype>
 
 #include "transmitter/api/mission_forms.hpp"
+#include "transmitter/api/rate_limit.hpp"
 #include "transmitter/api/router.hpp"
 #include "transmitter/auth/authenticator.hpp"
 #include "transmitter/streams/members.hpp"
@@ -72,6 +73,12 @@ shape shape_of(errc code) {
             return {409, "conflict", ""};
         case errc::stale_version:
             return {409, "stale_version", ""};
+        case errc::invalid_bulk_token:
+            return {400, "invalid_bulk_token", ""};
+        case errc::stale_bulk_token:
+            return {409, "stale_bulk_token", ""};
+        case errc::filter_too_broad:
+            return {400, "filter_too_broad", ""};
         case errc::verification_too_soon:
         case errc::rate_limited:
             return {429, "rate_limited", "too many requests; wait"};
@@ -220,7 +227,8 @@ net::http_response error_answer(const error& e) {
     if (e.code == errc::insufficient_scope)
         answer.fields.set("www-authenticate",
                           "Bearer error=\"insufficient_scope\", scope=\"" + e.detail + "\"");
-    if (s.status == 429 || s.status == 503) answer.fields.set("retry-after", "1");
+    if (s.status == 429 || s.status == 503)
+        answer.fields.set("retry-after", std::to_string(retry_after(e)));
     return answer;
 }
 

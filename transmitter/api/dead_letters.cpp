@@ -1,6 +1,7 @@
 // GET and DELETE /admin/streams/{stream_id}/dead: SETs that their receiver has refused for good.
 #include <memory>
 
+#include "transmitter/api/audit_notes.hpp"
 #include "transmitter/api/ssf_routes.hpp"
 #include "transmitter/delivery/emitted.hpp"
 
@@ -46,11 +47,11 @@ std::string dead_json(const store::rows& rows, store::stream_row row) {
 }
 
 void forget_dead(issuer_service& issuer, const std::string& id, store::stream_row row,
-                 const net::responder& respond) {
+                 const store::audit_entry& by, const net::responder& respond) {
     auto count = std::make_shared<std::size_t>(0);
     issuer.common->db->submit(
-        [count, issuer_id = issuer.id, id, row](const store::rows& rows,
-                                                wall_time) -> result<store::changes> {
+        [count, issuer_id = issuer.id, id, row, by](const store::rows& rows,
+                                                    wall_time) -> result<store::changes> {
             *count = 0;
             const auto present = rows.find_stream(issuer_id, id);
             if (!present || present->row != row) return error{errc::stream_not_found};
@@ -58,6 +59,9 @@ void forget_dead(issuer_service& issuer, const std::string& id, store::stream_ro
             for (const auto& e : rows.exceptions(row))
                 if (e.dead) changes.settled_exceptions.emplace_back(row, e.seq);
             *count = changes.settled_exceptions.size();
+            changes.audit.push_back(audit_note(by, "stream.forget_dead", id,
+                                               *count ? "done" : "unchanged",
+                                               audit_members({{"count", std::to_string(*count)}})));
             return changes;
         },
         [count, id, respond](const result<store::receipt>& receipt) {
@@ -94,7 +98,7 @@ void add_dead_letter_routes(router& r, issuer_service& issuer, authenticator& au
             if (!who) return respond(error_answer(who.error()));
             const auto stream = out.find_stream(id);
             if (!stream) return respond(error_answer({errc::stream_not_found}));
-            forget_dead(issuer, id, stream->row, respond);
+            forget_dead(issuer, id, stream->row, audited(issuer, *who, request), respond);
         });
 }
 

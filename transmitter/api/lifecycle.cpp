@@ -4,7 +4,9 @@
 #include "base/crash_point.hpp"
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
+#include "transmitter/api/audit_notes.hpp"
 #include "transmitter/api/mission_forms.hpp"
+#include "transmitter/api/rate_limit.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 // POST /mission/lifecycle: revoke, suspend, resume, complete
@@ -16,6 +18,7 @@ namespace {
 struct lifecycle_request {
     std::string mission_id, nonce, request_hash, txn;
     operation_request what;
+    store::audit_entry audit;  // who asks; the decision adds what came of it
 };
 
 // What the decision found out, written by its last run: a signed answer's claims, or a refusal that
@@ -125,21 +128,26 @@ result<store::changes> decide(const issuer_service& issuer, const client_config&
     }
     auto m = rows.find_mission(issuer.id, request.mission_id);
     if (!m || !may_know(client, keys_of(*m))) return error{errc::mission_not_found};
-    const auto context = context_of(issuer, rows, request.txn, now);
-    settle_clock(rows, *m, changes, context, clock_ok);
+    settlement s(rows, context_of(issuer, rows, request.txn, now), clock_ok);
+    m = s.settle(m->state.row);
 
-    auto judged = judge_operation(m->state, request.what, now);
-    auto view = view_of(rows, *m);
-    if (judged && *judged) {
-        auto commit = to_commit(*m, **judged, view.in_force, context);
-        view.mission = after(*m, commit);
-        changes.missions.push_back(std::move(commit));
-    }
+    auto judged = issuer.settings.mirror
+                      ? result<std::optional<proposal>>(error{
+                            errc::mission_conflict, "this issuer mirrors another: operate there"})
+                      : judge_operation(m->state, request.what, now);
+    if (judged && *judged) *m = s.commit(*m, **judged, request.audit);
+    out.changed = s.dirty();
+    const auto view = view_of(rows, *m);
     if (judged)
-        out.claims = status_claims(view, issuer, {client.id, std::nullopt, request.nonce}, now);
+        out.claims = status_claims(view, issuer, {&client, std::nullopt, request.nonce}, now);
     else
         out.refused = judged.error();
-    out.changed = !changes.missions.empty();
+    changes = s.take();
+    if (!judged || !*judged) {
+        auto entry = request.audit;
+        entry.outcome = judged ? "unchanged" : refused_outcome(judged.error());
+        changes.audit.push_back(std::move(entry));
+    }
     changes.nonces.push_back({issuer.id, "lifecycle", client.id, request.mission_id, request.nonce,
                               request.request_hash, to_record(out), now + limits::nonce_retention});
     return changes;
@@ -147,29 +155,57 @@ result<store::changes> decide(const issuer_service& issuer, const client_config&
 
 void answer(const issuer_service& issuer, const lifecycle_request& request, const outcome& out,
             const result<store::receipt>& done, const net::responder& respond) {
-    if (!done) return respond(form_error_answer({done.error(), request.nonce}));
+    if (!done) {
+        respond(form_error_answer({done.error(), request.nonce}));
+        return note_refusal(issuer, request.audit, done.error());
+    }
     // Tests kill the process here: committed, and nobody knows yet.
     if (out.changed) crash_point("commit_answer");
     if (out.claims.empty()) return respond(form_error_answer({out.refused, request.nonce}));
     answer_signed(issuer, out.claims, request.nonce, respond);
 }
 
-void handle(issuer_service& issuer, const authenticator& auth, const net::http_request& http,
-            const net::responder& respond) {
+store::audit_entry audit_of(const issuer_service& issuer, const principal& who,
+                            const net::http_request& http, const std::string& mission_id,
+                            const operation_request& what) {
+    auto entry = audited(issuer, who, http);
+    entry.action = "lifecycle." + std::string(name(what.what));
+    entry.target = mission_id;
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    if (what.reason) json::member(w, "reason", *what.reason);
+    if (what.suspend_until) {
+        json::member(w, "suspend_until", to_rfc3339(*what.suspend_until));
+        json::member(w, "on_expiry", events::name(*what.expiry_action));
+    }
+    w.EndObject();
+    entry.detail = json::text(buffer);
+    return entry;
+}
+
+void handle(issuer_service& issuer, const authenticator& auth, rate_limiter& rate,
+            const net::http_request& http, const net::responder& respond) {
     mission_form form;
     principal who;
     if (const auto refused = read_mission_form(http, auth, issuer.url("/mission/lifecycle"),
                                                "mission_lifecycle", form, who))
         return respond(form_error_answer(*refused));
+    if (const auto wait = rate.take(who.client->id, issuer.common->time->steady_now()))
+        return respond(form_error_answer({too_many(*wait), form.nonce}));
     auto op = read_operation(form.fields);
     if (!op) return respond(form_error_answer({op.error(), form.nonce}));
     const auto& client = *who.client;
     // The explicit grant: the client's `lifecycle` list. Refused like an unknown mission.
     if (std::find(client.lifecycle.begin(), client.lifecycle.end(), name(op->what)) ==
-        client.lifecycle.end())
-        return respond(form_error_answer({errc::mission_not_found, form.nonce}));
-    auto request = std::make_shared<const lifecycle_request>(lifecycle_request{
-        form.mission_id, form.nonce, hash_of(form.fields), new_txn(issuer), std::move(*op)});
+        client.lifecycle.end()) {
+        respond(form_error_answer({errc::mission_not_found, form.nonce}));
+        return note_refusal(issuer, audit_of(issuer, who, http, form.mission_id, *op),
+                            {errc::forbidden, "an operation that this client may not use"});
+    }
+    auto request = std::make_shared<const lifecycle_request>(
+        lifecycle_request{form.mission_id, form.nonce, hash_of(form.fields), new_txn(issuer), *op,
+                          audit_of(issuer, who, http, form.mission_id, *op)});
     auto out = std::make_shared<outcome>();
     const bool clock_ok = clock_trusted(*issuer.common);
     issuer.common->db->submit(
@@ -186,11 +222,14 @@ void handle(issuer_service& issuer, const authenticator& auth, const net::http_r
 }  // namespace
 
 void add_lifecycle_route(router& r, issuer_service& issuer, authenticator& auth) {
+    const auto per_second = issuer.common->settings.missions.lifecycle_rate;
+    auto rate = std::make_shared<rate_limiter>(per_second, 2 * per_second);
     r.add("POST", "/mission/lifecycle",
-          [&](net::http_request request, std::string, net::responder respond) {
+          [&, rate](net::http_request request, std::string, net::responder respond) {
               auto shared = std::make_shared<const net::http_request>(std::move(request));
-              issuer.common->runtime->post_work(
-                  [&issuer, &auth, shared, respond] { handle(issuer, auth, *shared, respond); });
+              issuer.common->runtime->post_work([&issuer, &auth, rate, shared, respond] {
+                  handle(issuer, auth, *rate, *shared, respond);
+              });
           });
 }
 

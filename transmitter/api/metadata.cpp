@@ -22,7 +22,9 @@ void write_list(json::writer& w, std::string_view name, const list& items) {
 
 // The endpoints that are resources of their own, and the scope they take tokens with.
 constexpr std::pair<std::string_view, std::string_view> mission_resources[] = {
-    {"/mission/status", "mission_status"}, {"/mission/lifecycle", "mission_lifecycle"}};
+    {"/mission/status", "mission_status"},
+    {"/mission/lifecycle", "mission_lifecycle"},
+    {"/mission/manage", "mission_management"}};
 
 net::http_response cacheable(const std::string& body) {
     net::http_response r;
@@ -51,10 +53,11 @@ void write_mission_members(json::writer& w, const issuer_service& issuer) {
     const auto& settings = issuer.common->settings;
     json::member(w, "mission_event_stream_endpoint",
                  origin_of(issuer) + well_known(issuer, "ssf-configuration"));
-    for (const std::string endpoint : {"mission_status_endpoint", "mission_lifecycle_endpoint"}) {
-        json::member(w, endpoint,
-                     issuer.url(endpoint == "mission_status_endpoint" ? "/mission/status"
-                                                                      : "/mission/lifecycle"));
+    for (const auto& [name, path] : {std::pair{"mission_status_endpoint", "/mission/status"},
+                                     std::pair{"mission_lifecycle_endpoint", "/mission/lifecycle"},
+                                     std::pair{"mission_management_endpoint", "/mission/manage"}}) {
+        const std::string endpoint = name;
+        json::member(w, endpoint, issuer.url(path));
         write_list(w, endpoint + "_auth_methods_supported", mission_auth_methods(settings));
         write_list(w, endpoint + "_auth_signing_alg_values_supported", signing_algs());
     }
@@ -105,9 +108,9 @@ std::string ssf_configuration(const issuer_service& issuer) {
 }
 
 list every_scope() {
-    return {"ssf.read",          "ssf.manage",    "ssf.manage.poll", "signals.emit",
-            "mission.read",      "mission.write", "mission.scope",   "mission_status",
-            "mission_lifecycle", "ssf.admin"};
+    return {"ssf.read",          "ssf.manage",         "ssf.manage.poll", "signals.emit",
+            "mission.read",      "mission.write",      "mission.scope",   "mission_status",
+            "mission_lifecycle", "mission_management", "ssf.admin"};
 }
 
 // RFC 8414 section 2. There is no authorization endpoint, hence no response type, and an empty

@@ -87,6 +87,23 @@ std::string render_metrics(const metrics_input& in) {
               static_cast<double>(in.head));
     out.gauge("mission_log_signals", "Signals in the log", {},
               static_cast<double>(in.head - in.tail + 1));
+    const auto behind = [&](const std::optional<wall_time>& since) {
+        return since && *since < in.now ? std::chrono::duration<double>(in.now - *since).count()
+                                        : 0.0;
+    };
+    out.gauge("mission_family_pending_seconds", "How long descendants wait for their rows", {},
+              behind(in.oldest_cascade));
+    out.gauge("mission_deadline_overdue_seconds", "How long the next deadline is overdue", {},
+              behind(in.next_deadline));
+    for (const auto& w : in.work) {
+        const labels l{{"issuer", w.issuer}};
+        out.gauge("mission_reports_open", "Reports that nobody has decided", l,
+                  static_cast<double>(w.open_reports));
+        out.gauge("mission_transitions_waiting", "Mirrored transitions that wait for others", l,
+                  static_cast<double>(w.waiting_transitions));
+        out.gauge("mission_bulk_jobs_running", "Bulk operations under way", l,
+                  static_cast<double>(w.running_bulk_jobs));
+    }
     out.gauge("mission_store_healthy", "1 while commits succeed", {}, in.store_healthy ? 1 : 0);
     out.gauge("mission_clock_trusted", "1 while deadlines are acted on", {},
               in.clock_trusted ? 1 : 0);

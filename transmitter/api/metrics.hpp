@@ -30,6 +30,16 @@ struct metrics_input {
     std::vector<std::pair<std::string, net::server_counters>> servers;  // by listener name
     std::map<std::pair<std::string, int>, std::uint64_t> requests;
     store::seq_t head = 0, tail = 0;
+    // Since when descendants wait for their rows; and when the next deadline is due.
+    std::optional<wall_time> oldest_cascade, next_deadline;
+    wall_time now{};
+    struct issuer_work {
+        std::string issuer;
+        std::size_t open_reports = 0;  // at most limits::list_page
+        std::size_t waiting_transitions = 0;
+        std::size_t running_bulk_jobs = 0;
+    };
+    std::vector<issuer_work> work;
     bool store_healthy = true, clock_trusted = true;
 };
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "transmitter/api/rate_limit.hpp"
 #include "transmitter/api/router.hpp"
+#include "transmitter/api/status_lists.hpp"
+#include "transmitter/missions/visibility.hpp"
 
 namespace mission::transmitter {
 namespace {
@@ -43,6 +46,23 @@ shape shape_of(errc code) {
     }
 }
 
+// draft-mcguinness-oauth-mission-child-delegation "Child Mission State": the parent, as context for
+// who may know it. What its state means for this mission is in this mission's own.
+void write_parent(json::writer& w, const mission_view& v, const issuer_service& issuer,
+                  const client_config& client, std::string_view fresh_until) {
+    const auto& id = v.mission.record.parent;
+    if (!id || !v.parent_state || !v.parent || !may_know(client, *v.parent)) return;
+    json::key(w, "parent");
+    w.StartObject();
+    json::member(w, "id", *id);
+    json::member(w, "issuer", issuer.settings.url);
+    json::member(w, "state", events::name(*v.parent_state));
+    // Of a mirrored family the authority alone knows.
+    if (!v.mission.state.mirrored) json::member(w, "cascade_mode", "immediate");
+    json::member(w, "fresh_until", fresh_until);
+    w.EndObject();
+}
+
 }  // namespace
 
 std::optional<std::size_t> count_characters(std::string_view text) noexcept {
@@ -80,13 +100,14 @@ net::http_response form_error_answer(const form_error& e) {
                  s.sentence.empty() ? std::string_view(e.what.detail) : s.sentence);
     if (s.status == 429) {
         json::key(w, "retry_after");
-        w.Int(1);
+        w.Int64(retry_after(e.what));
     }
     if (e.nonce) json::member(w, "nonce", *e.nonce);
     w.EndObject();
     auto r = json_answer(s.status, json::text(buffer));
     if (s.status == 401) add_challenges(r, e.what.code, false);
-    if (s.status == 429 || s.status == 503) r.fields.set("retry-after", "1");
+    if (s.status == 429 || s.status == 503)
+        r.fields.set("retry-after", std::to_string(retry_after(e.what)));
     return r;
 }
 
@@ -127,8 +148,8 @@ std::string status_claims(const mission_view& v, const issuer_service& issuer,
     json::writer w(buffer);
     w.StartObject();
     json::member(w, "iss", issuer.settings.url);
-    json::member(w, "aud", request.audience ? *request.audience : request.client_id);
-    json::member(w, "sub", request.client_id);
+    json::member(w, "aud", request.audience ? *request.audience : request.client->id);
+    json::member(w, "sub", request.client->id);
     json::member(w, "nonce", request.nonce);
     json::key(w, "iat");
     w.Int64(iat);
@@ -142,6 +163,7 @@ std::string status_claims(const mission_view& v, const issuer_service& issuer,
     json::member(w, "state", events::name(s.state));
     json::key(w, "version");
     w.Int64(s.version);
+    json::member(w, "committed_at", to_rfc3339(s.changed_at));
     json::member(w, "expires_at", to_rfc3339(s.expires_at));
     json::member(w, "fresh_until", to_rfc3339(fresh_until));
     json::member(w, "log_epoch", v.log_epoch);
@@ -149,8 +171,20 @@ std::string status_claims(const mission_view& v, const issuer_service& issuer,
         json::member(w, "suspend_until", to_rfc3339(*s.suspend_until));
         if (s.on_expiry) json::member(w, "on_expiry", events::name(*s.on_expiry));
     }
-    if (s.state == events::mission_state::superseded && s.successor)
+    // Named to whom may know it (wire.md section 3).
+    if (s.state == events::mission_state::superseded && s.successor && v.successor &&
+        may_know(*request.client, *v.successor))
         json::member(w, "successor", *s.successor);
+    write_parent(w, v, issuer, *request.client, to_rfc3339(fresh_until));
+    if (issuer.lists) {
+        const auto place = issuer.lists->of(s.row);
+        json::key(w, "status_list");
+        w.StartObject();
+        json::key(w, "idx");
+        w.Uint(place.idx);
+        json::member(w, "uri", place.uri);
+        w.EndObject();
+    }
     w.EndObject();
     if (request.audience) {
         json::key(w, "authorization_details");

@@ -36,7 +36,7 @@ std::optional<form_error> read_mission_form(const net::http_request& request,
 std::optional<std::size_t> count_characters(std::string_view text) noexcept;
 
 struct status_request {
-    std::string client_id;
+    const client_config* client = nullptr;
     std::optional<std::string> audience;
     std::string nonce;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jose/digest.hpp"
+#include "transmitter/delivery/build.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 namespace mission::transmitter {
@@ -13,25 +14,36 @@ constexpr int tries = 3;
 
 void load(issuer_service& issuer, std::string id, int left,
           std::function<void(result<mission_view>)> done) {
-    auto found = std::make_shared<std::optional<mission_view>>();
+    struct seen {
+        std::optional<mission_view> view;
+        bool pending = false;
+    };
+    auto found = std::make_shared<seen>();
+    const bool clock_ok = clock_trusted(*issuer.common);
     issuer.common->db->read(
-        [found, id, issuer_id = issuer.id](const store::rows& rows) {
-            if (auto m = rows.find_mission(issuer_id, id)) *found = view_of(rows, std::move(*m));
+        [found, id, &issuer, clock_ok](const store::rows& rows) {
+            auto m = rows.find_mission(issuer.id, id);
+            if (!m) return;
+            const auto now = issuer.common->time->now();
+            const auto parent = rows.find_state(m->record.parent_row);
+            // A mission that has ended is asked nothing more, but the parent is shown beside it.
+            found->pending = is_pending(rows, m->state, now, clock_ok) ||
+                             (parent && is_pending(rows, *parent, now, clock_ok));
+            if (found->pending) return;
+            found->view = view_of(rows, std::move(*m));
+            if (parent) found->view->parent_state = parent->state;
         },
-        [&issuer, id, left, found, done = std::move(done)](result<void> read) {
+        [&issuer, id, left, found, clock_ok, done = std::move(done)](result<void> read) {
             if (!read) return done(read.error());
-            if (!*found) return done(error{errc::mission_not_found});
-            const bool due = clock_trusted(*issuer.common) &&
-                             judge_clock((*found)->mission.state, issuer.common->time->now());
-            if (!due) return done(std::move(**found));
-            if (left == 0) return done(error{errc::unavailable, "a deadline cannot be settled"});
+            if (found->view) return done(std::move(*found->view));
+            if (!found->pending) return done(error{errc::mission_not_found});
+            if (left == 0) return done(error{errc::unavailable, "a mission cannot be settled"});
             issuer.common->db->submit(
-                [&issuer, id, txn = new_txn(issuer)](const store::rows& rows,
-                                                     wall_time now) -> result<store::changes> {
-                    store::changes out;
-                    if (auto m = rows.find_mission(issuer.id, id))
-                        settle_clock(rows, *m, out, context_of(issuer, rows, txn, now), true);
-                    return out;
+                [&issuer, id, clock_ok, txn = new_txn(issuer)](
+                    const store::rows& rows, wall_time now) -> result<store::changes> {
+                    settlement s(rows, context_of(issuer, rows, txn, now), clock_ok);
+                    if (const auto m = s.settle(issuer.id, id)) s.settle(m->record.parent_row);
+                    return s.take();
                 },
                 [&issuer, id, left, done](result<store::receipt> written) {
                     if (!written) return done(written.error());
@@ -60,6 +72,17 @@ void write_state(json::writer& w, const mission_view& v) {
     json::member(w, "changed_at", to_rfc3339(s.changed_at));
 }
 
+// The names of other missions, for whoever may know them.
+void write_relations(json::writer& w, const mission_view& v, const client_config& client) {
+    const auto write = [&](std::string_view member, const std::optional<std::string>& id,
+                           const std::optional<store::match_keys>& keys) {
+        if (id && keys && may_know(client, *keys)) json::member(w, member, *id);
+    };
+    write("parent", v.mission.record.parent, v.parent);
+    write("predecessor", v.mission.record.predecessor, v.predecessor);
+    write("successor", v.mission.state.successor, v.successor);
+}
+
 }  // namespace
 
 bool discloses(const client_config& client, std::string_view what) {
@@ -75,6 +98,13 @@ mission_view view_of(const store::rows& rows, store::mission m) {
     mission_view v;
     v.in_force = rows.authority(m.state.row, m.state.authority_revision).value_or("[]");
     v.log_epoch = rows.log_epoch();
+    const auto keys_by_name = [&](const std::optional<std::string>& id) {
+        const auto named = id ? rows.find_mission(m.record.issuer, *id) : std::nullopt;
+        return named ? std::optional(keys_of(*named)) : std::nullopt;
+    };
+    v.parent = keys_by_name(m.record.parent);
+    v.predecessor = keys_by_name(m.record.predecessor);
+    v.successor = keys_by_name(m.state.successor);
     v.mission = std::move(m);
     return v;
 }
@@ -89,15 +119,8 @@ commit_context context_of(const issuer_service& issuer, const store::rows& rows,
 }
 
 std::string entries_for(std::string_view authorization_details, std::string_view audience) {
-    const auto parsed = json::parse(authorization_details);
-    json::buffer buffer;
-    json::writer w(buffer);
-    w.StartArray();
-    if (parsed && parsed->IsArray())
-        for (const auto& entry : parsed->GetArray())
-            if (json::find_string(entry, "resource") == audience) entry.Accept(w);
-    w.EndArray();
-    return json::text(buffer);
+    // What a signal tells this audience and what it reads here are the same.
+    return entries_naming(authorization_details, audience);
 }
 
 bool sees_whole(const client_config& client, const store::mission& m) {
@@ -115,6 +138,9 @@ std::string render_mission(const mission_view& v, const issuer_service& issuer,
     json::member(w, "mission_id", r.mission_id);
     json::member(w, "issuer", issuer.settings.url);
     write_state(w, v);
+    write_relations(w, v, client);
+    if (whole && v.mission.state.parent_hold)
+        json::member(w, "own_state", events::name(own_state(v.mission.state)));
     json::key(w, "agent");
     w.StartObject();
     json::member(w, "client_id", r.agent_client_id);

@@ -10,7 +10,7 @@
 
 #include "transmitter/api/router.hpp"
 #include "transmitter/delivery/delivery.hpp"
-#include "transmitter/missions/commit.hpp"
+#include "transmitter/missions/settlement.hpp"
 #include "transmitter/service.hpp"
 
 namespace mission::transmitter {
@@ -19,11 +19,16 @@ struct mission_view {
     store::mission mission;
     std::string in_force;  // authorization_details, JSON array text
     std::string log_epoch;
+    // Of the missions that this one names: who may not know them is not told their names.
+    std::optional<store::match_keys> parent, successor, predecessor;
+    // As of the same snapshot; only load_mission knows it, inside a decision it may be about to
+    // change.
+    std::optional<events::mission_state> parent_state;
 };
 
-// The mission as it stands: one that is past a deadline has its row written first, by a decision
-// like any other, so that no answer shows a state without its version (I12). mission_not_found;
-// errors of the store. `done` runs on a reader thread.
+// The mission as it stands: one that is past a deadline, or that has yet to follow its parent, has
+// its row written first, by a decision like any other, so that no answer shows a state without its
+// version (I12). mission_not_found; errors of the store. `done` runs on a reader thread.
 void load_mission(issuer_service& issuer, std::string mission_id,
                   std::function<void(result<mission_view>)> done);
 
@@ -57,6 +62,7 @@ void add_token_routes(router& r, issuer_service& issuer, authenticator& auth);
 void add_mission_routes(router& r, issuer_service& issuer, authenticator& auth, delivery& out);
 void add_create_mission_route(router& r, issuer_service& issuer, authenticator& auth);
 void add_scope_route(router& r, issuer_service& issuer, authenticator& auth);
+void add_transition_route(router& r, issuer_service& issuer, authenticator& auth);
 void add_status_route(router& r, issuer_service& issuer, authenticator& auth);
 void add_lifecycle_route(router& r, issuer_service& issuer, authenticator& auth);
 

@@ -2,7 +2,9 @@
 
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
+#include "transmitter/api/mission_history.hpp"
 #include "transmitter/api/mission_views.hpp"
+#include "transmitter/api/report_routes.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 // GET /missions/{id} and GET /missions (wire.md section 4): bearer, mission.read, the visibility
@@ -49,8 +51,9 @@ result<store::mission_filter> filter_of(const issuer_service& issuer, const clie
     f.limit = default_limit;
     for (const auto& [name, value] : query) {
         if (name == "state") {
-            f.state = events::parse_state(value);
-            if (!f.state) return error{errc::invalid_request, "state: no such state"};
+            const auto state = events::parse_state(value);
+            if (!state) return error{errc::invalid_request, "state: no such state"};
+            f.states.push_back(*state);
         } else if (name == "agent") {
             f.agent_client_id = value;
         } else if (name == "tenant") {
@@ -82,7 +85,7 @@ struct page {
 
 // Reads until `limit` missions that the client may know have been found.
 page read_page(const store::rows& rows, const issuer_service& issuer, const client_config& client,
-               const store::mission_filter& filter, wall_time now) {
+               const store::mission_filter& filter, wall_time now, bool clock_ok) {
     page out;
     auto f = filter;
     std::size_t looked = 0;
@@ -103,8 +106,7 @@ page read_page(const store::rows& rows, const issuer_service& issuer, const clie
                 return out;
             }
             last = m.state.row;
-            if (clock_trusted(*issuer.common) && judge_clock(m.state, now))
-                out.due.push_back(m.state.row);
+            if (is_pending(rows, m.state, now, clock_ok)) out.due.push_back(m.state.row);
             out.missions.push_back(view_of(rows, m));
         }
         if (found.size() < f.limit) return out;
@@ -133,23 +135,23 @@ void list(issuer_service& issuer, const client_config& client, store::mission_fi
           int left, net::responder respond) {
     auto found = std::make_shared<page>();
     const auto now = issuer.common->time->now();
+    const bool clock_ok = clock_trusted(*issuer.common);
     issuer.common->db->read(
-        [found, &issuer, &client, filter, now](const store::rows& rows) {
-            *found = read_page(rows, issuer, client, filter, now);
+        [found, &issuer, &client, filter, now, clock_ok](const store::rows& rows) {
+            *found = read_page(rows, issuer, client, filter, now, clock_ok);
         },
-        [found, &issuer, &client, filter, left, respond](result<void> done) {
+        [found, &issuer, &client, filter, left, clock_ok, respond](result<void> done) {
             if (!done) return respond(error_answer(done.error()));
             if (found->due.empty())
                 return respond(json_answer(200, render_page(*found, issuer, client)));
             if (left == 0) return respond(error_answer(errc::unavailable));
             issuer.common->db->submit(
-                [&issuer, due = found->due, txn = new_txn(issuer)](
+                [&issuer, due = found->due, clock_ok, txn = new_txn(issuer)](
                     const store::rows& rows, wall_time at) -> result<store::changes> {
-                    store::changes out;
+                    settlement s(rows, context_of(issuer, rows, txn, at), clock_ok);
                     for (const auto row : due)
-                        if (auto m = rows.find_mission(row))
-                            settle_clock(rows, *m, out, context_of(issuer, rows, txn, at), true);
-                    return out;
+                        s.settle(row);
+                    return s.take();
                 },
                 [&issuer, &client, filter, left, respond](result<store::receipt> written) {
                     if (!written) return respond(error_answer(written.error()));
@@ -158,19 +160,33 @@ void list(issuer_service& issuer, const client_config& client, store::mission_fi
         });
 }
 
+// Who sees the whole of it is told who has heard of which version as well.
+void show_one(issuer_service& issuer, const client_config& client, delivery& out,
+              const std::shared_ptr<mission_view>& shown, std::string details,
+              const net::responder& respond) {
+    if (!sees_whole(client, shown->mission))
+        return respond(
+            json_answer(200, with_members(render_mission(*shown, issuer, client), details)));
+    out.acked_versions(
+        shown->mission, [&issuer, &client, shown, details = std::move(details),
+                         respond](result<std::vector<delivery::acked_version>> acked) {
+            if (!acked) return respond(error_answer(acked.error()));
+            respond(json_answer(
+                200, with_members(render_mission(*shown, issuer, client, &*acked), details)));
+        });
+}
+
 void get_one(issuer_service& issuer, const client_config& client, delivery& out, std::string id,
              net::responder respond) {
     load_mission(issuer, std::move(id), [&issuer, &client, &out, respond](result<mission_view> v) {
         if (v && !may_know(client, keys_of(v->mission))) v = error{errc::mission_not_found};
         if (!v) return respond(error_answer(v.error()));
-        if (!sees_whole(client, v->mission))
-            return respond(json_answer(200, render_mission(*v, issuer, client)));
         auto shown = std::make_shared<mission_view>(std::move(*v));
-        out.acked_versions(shown->mission, [&issuer, &client, shown, respond](
-                                               result<std::vector<delivery::acked_version>> acked) {
-            if (!acked) return respond(error_answer(acked.error()));
-            respond(json_answer(200, render_mission(*shown, issuer, client, &*acked)));
-        });
+        load_details(issuer, client, shown->mission,
+                     [&issuer, &client, &out, shown, respond](const result<std::string>& details) {
+                         if (!details) return respond(error_answer(details.error()));
+                         show_one(issuer, client, out, shown, *details, respond);
+                     });
     });
 }
 
@@ -184,6 +200,11 @@ void add_mission_routes(router& r, issuer_service& issuer, authenticator& auth, 
               if (!events::valid_mission_id(id))
                   return respond(
                       error_answer({errc::invalid_request, "mission_id: not a mission id"}));
+              const auto query = query_of(request);
+              if (!query) return respond(error_answer(query.error()));
+              if (has_field(*query, "at"))
+                  return answer_at(issuer, *who->client, std::move(id), field(*query, "at"),
+                                   std::move(respond));
               get_one(issuer, *who->client, out, std::move(id), std::move(respond));
           });
     r.add("GET", "/missions", [&](net::http_request request, std::string, net::responder respond) {
@@ -195,8 +216,11 @@ void add_mission_routes(router& r, issuer_service& issuer, authenticator& auth, 
         if (!filter) return respond(error_answer(filter.error()));
         list(issuer, *who->client, *filter, 3, std::move(respond));
     });
+    add_history_route(r, issuer, auth);
+    add_report_routes(r, issuer, auth);
     add_create_mission_route(r, issuer, auth);
     add_scope_route(r, issuer, auth);
+    add_transition_route(r, issuer, auth);
     add_status_route(r, issuer, auth);
     add_lifecycle_route(r, issuer, auth);
 }

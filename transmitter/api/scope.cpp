@@ -1,104 +1,152 @@
+#include "transmitter/api/audit_notes.hpp"
 #include "transmitter/api/mission_views.hpp"
 #include "transmitter/missions/approval.hpp"
+#include "transmitter/missions/extension.hpp"
+#include "transmitter/missions/family.hpp"
 #include "transmitter/missions/visibility.hpp"
 
-// POST /missions/{id}/scope (wire.md section 4): narrows what a mission may do. Widening is a
-// successor's business, never this path's.
+// POST /missions/{id}/scope (wire.md section 4): narrows what a mission may do, or, where the
+// issuer's configuration allows it, extends it in place as an attributed amendment. Otherwise
+// widening is a successor's business.
 
 namespace mission::transmitter {
 namespace {
 
-struct narrowing {
+struct amendment {
     std::string mission_id;
     json::document body;
-    std::optional<wall_time> expires_at;
+    scope_request wanted;  // points into `body`
+    bool extends = false;
     std::string txn;
+    store::audit_entry audit;  // who asks
+    bool clock_ok = true;
 };
 
 struct outcome {
     mission_view view;
-    std::optional<error> refused;  // after a deadline that had to be written all the same
+    std::optional<error> refused;
 };
 
-result<store::changes> decide(const issuer_service& issuer, const client_config& client,
-                              const narrowing& request, bool clock_ok, outcome& out,
-                              const store::rows& rows, wall_time now) {
-    out = {};
-    auto m = rows.find_mission(issuer.id, request.mission_id);
-    if (!m || !may_know(client, keys_of(*m))) return error{errc::mission_not_found};
-    store::changes changes;
-    const auto context = context_of(issuer, rows, request.txn, now);
-    settle_clock(rows, *m, changes, context, clock_ok);
+// An extension of a child stays within its parent, in every dimension that its creation was held
+// to. Suspended parents count: what they allow is not in question.
+result<void> check_bounds(settlement& s, const store::rows& rows, const issuer_service& issuer,
+                          const store::mission& m, const json::value& set, wall_time expires_at) {
+    if (m.record.parent_row == store::mission_row{}) return {};
+    const auto parent = s.settle(m.record.parent_row);
+    if (!parent) return error{errc::store_corrupt, "a parent is missing"};
+    const auto sets = parent_bounds::load(s, rows, *parent);
+    if (!sets) return sets.error();
+    const auto authority = sets->authority();
+    const auto within =
+        check_child(authority, {&set, expires_at, issuer.settings.url, m.record.agent_client_id},
+                    count_children(rows, parent->state.row, *authority.in_force, m.state.row));
+    return within ? result<void>() : within.error();
+}
 
-    out.view = view_of(rows, *m);
-    const auto in_force = json::parse(out.view.in_force);
+result<std::optional<proposal>> judge(settlement& s, const store::rows& rows,
+                                      const issuer_service& issuer, const amendment& request,
+                                      const store::mission& m, const json::value& in_force) {
+    const auto now = s.context().now;
+    if (issuer.settings.mirror || m.state.mirrored)
+        return error{errc::mission_conflict, "this issuer mirrors another: change it there"};
+    if (!request.extends) return judge_narrowing(m.state, in_force, request.wanted, now);
+    auto judged = judge_extension(m.state, in_force, request.wanted,
+                                  {issuer.settings.in_place_extension}, now);
+    if (!judged || !*judged) return judged;
+    const auto& set =
+        (*judged)->authorization_details ? *request.wanted.authorization_details : in_force;
+    if (auto ok = check_bounds(s, rows, issuer, m, set, (*judged)->next.expires_at); !ok)
+        return ok.error();
+    return judged;
+}
+
+result<store::changes> decide(const issuer_service& issuer, const client_config& client,
+                              const amendment& request, outcome& out, const store::rows& rows,
+                              wall_time now) {
+    out = {};
+    const auto found = rows.find_mission(issuer.id, request.mission_id);
+    if (!found || !may_know(client, keys_of(*found))) return error{errc::mission_not_found};
+    settlement s(rows, context_of(issuer, rows, request.txn, now), request.clock_ok);
+    auto m = *s.settle(found->state.row);
+    const auto in_force = json::parse(s.authority(m));
     if (!in_force) return error{errc::store_corrupt, "an authority is no JSON"};
-    scope_request wanted;
-    wanted.authorization_details = json::find(request.body, "authorization_details");
-    wanted.expires_at = request.expires_at;
-    if (const auto reason = json::find_string(request.body, "reason")) wanted.reason = *reason;
-    wanted.expected_version = json::find_int(request.body, "expected_version");
-    const auto judged = judge_narrowing(m->state, *in_force, wanted, now);
-    if (!judged) {
-        if (changes.missions.empty()) return judged.error();
-        out.refused = judged.error();
-        return changes;
+
+    auto by = request.audit;
+    by.detail = detail_of({&request.body, &*in_force, {}, true});
+    const auto judged = judge(s, rows, issuer, request, m, *in_force);
+    const bool changes_it = judged && *judged;
+    if (changes_it) m = s.commit(m, **judged, by);
+    if (!judged) out.refused = judged.error();
+    out.view = view_of(rows, m);
+    out.view.in_force = s.authority(m);
+    auto changes = s.take();
+    if (!changes_it) {
+        by.outcome = judged ? "unchanged" : refused_outcome(judged.error());
+        changes.audit.push_back(std::move(by));
     }
-    if (!*judged) return changes;
-    if ((*judged)->authorization_details) out.view.in_force = *(*judged)->authorization_details;
-    auto commit = to_commit(*m, **judged, out.view.in_force, context);
-    out.view.mission = after(*m, commit);
-    changes.missions.push_back(std::move(commit));
     return changes;
 }
 
-result<narrowing> read_request(issuer_service& issuer, const net::http_request& http,
-                               std::string mission_id) {
+result<std::shared_ptr<const amendment>> read_request(issuer_service& issuer,
+                                                      const authorization_types& types,
+                                                      const principal& who,
+                                                      const net::http_request& http,
+                                                      std::string mission_id) {
     auto body = checked_body(http, "mission-scope");
     if (!body) return body.error();
     if (!events::valid_mission_id(mission_id))
         return error{errc::invalid_request, "mission_id: not a mission id"};
-    narrowing out;
-    if (const auto end = json::find_string(*body, "expires_at")) {
+    auto out = std::make_shared<amendment>();
+    out->body = std::move(*body);
+    auto& wanted = out->wanted;
+    if (const auto end = json::find_string(out->body, "expires_at")) {
         const auto t = from_rfc3339(*end);
         if (!t) return error{errc::invalid_request, "/expires_at: not an RFC 3339 date-time"};
-        out.expires_at = *t;
+        wanted.expires_at = *t;
     }
-    if (const auto* set = json::find(*body, "authorization_details"))
-        if (auto ok = check_authorization_details(*set); !ok) return ok.error();
-    if (json::find_string(*body, "change") != "narrowed")
-        return error{errc::extension_not_allowed,
-                     "/change: widening needs a successor mission, approved anew"};
-    out.mission_id = std::move(mission_id);
-    out.body = std::move(*body);
-    out.txn = new_txn(issuer);
-    return out;
+    wanted.authorization_details = json::find(out->body, "authorization_details");
+    if (wanted.authorization_details)
+        if (auto ok = types.check(*wanted.authorization_details); !ok) return ok.error();
+    if (const auto reason = json::find_string(out->body, "reason")) wanted.reason = *reason;
+    wanted.expected_version = json::find_int(out->body, "expected_version");
+    out->extends = json::find_string(out->body, "change") == "extended";
+    out->mission_id = std::move(mission_id);
+    out->txn = new_txn(issuer);
+    out->audit = audited(issuer, who, http);
+    out->audit.action = out->extends ? "scope.extend" : "scope.narrow";
+    out->audit.target = out->mission_id;
+    out->clock_ok = clock_trusted(*issuer.common);
+    return std::shared_ptr<const amendment>(std::move(out));
 }
 
 }  // namespace
 
 void add_scope_route(router& r, issuer_service& issuer, authenticator& auth) {
+    auto types = std::make_shared<const authorization_types>(
+        authorization_types::from(issuer.common->settings).value());
     r.add(
         "POST", "/missions/*/scope",
-        [&](net::http_request http, std::string id, net::responder respond) {
+        [&, types](net::http_request http, std::string id, net::responder respond) {
             const auto who = auth.bearer_with(http, {"mission.scope"});
             if (!who) return respond(error_answer(who.error()));
-            auto request = read_request(issuer, http, std::move(id));
+            const auto request = read_request(issuer, *types, *who, http, std::move(id));
             if (!request) return respond(error_answer(request.error()));
-            auto shared = std::make_shared<const narrowing>(std::move(*request));
             auto out = std::make_shared<outcome>();
             const auto& client = *who->client;
-            const bool clock_ok = clock_trusted(*issuer.common);
             issuer.common->db->submit(
-                [&issuer, &client, shared, out, clock_ok](const store::rows& rows, wall_time now) {
-                    return decide(issuer, client, *shared, clock_ok, *out, rows, now);
+                [&issuer, &client, asked = *request, out](const store::rows& rows, wall_time now) {
+                    return decide(issuer, client, *asked, *out, rows, now);
                 },
-                [&issuer, &client, out, respond](result<store::receipt> done) {
-                    issuer.common->runtime->post_work([&issuer, &client, out, respond, done] {
-                        if (!done) return respond(error_answer(done.error()));
-                        if (out->refused) return respond(error_answer(*out->refused));
-                        respond(json_answer(200, render_mission(out->view, issuer, client)));
-                    });
+                [&issuer, &client, asked = *request, out, respond](result<store::receipt> done) {
+                    issuer.common->runtime->post_work(
+                        [&issuer, &client, asked, out, respond, done] {
+                            if (!done) {
+                                respond(error_answer(done.error()));
+                                return note_refusal(issuer, asked->audit, done.error());
+                            }
+                            if (out->refused) return respond(error_answer(*out->refused));
+                            respond(json_answer(200, render_mission(out->view, issuer, client)));
+                        });
                 });
         });
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,8 +36,10 @@ result<delivery::stream_ref> own_stream(delivery& out, const principal& who,
 // The stream_id of the query; empty when there is none.
 result<std::string> stream_id_of(const net::http_request& request);
 
-// Writes a change of status and tells delivery of it; answers with the status as it then is.
+// Writes a change of status and tells delivery of it; answers with the status as it then is. An
+// operator's is audited: `by` has author, action and target.
 void change_status(issuer_service& issuer, delivery& out, store::stream_row row,
-                   status_request wanted, status_actor actor, const net::responder& respond);
+                   status_request wanted, status_actor actor, const net::responder& respond,
+                   const std::optional<store::audit_entry>& by = std::nullopt);
 
 }  // namespace mission::transmitter

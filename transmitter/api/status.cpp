@@ -1,4 +1,5 @@
 #include "transmitter/api/mission_forms.hpp"
+#include "transmitter/api/rate_limit.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 // POST /mission/status: the signed present state (draft-mcguinness-oauth-mission-status "Mission
@@ -7,15 +8,18 @@
 namespace mission::transmitter {
 namespace {
 
-void handle(issuer_service& issuer, const authenticator& auth, const net::http_request& request,
-            const net::responder& respond) {
+void handle(issuer_service& issuer, const authenticator& auth, rate_limiter& rate,
+            const net::http_request& request, const net::responder& respond) {
     mission_form form;
     principal who;
     if (const auto refused = read_mission_form(request, auth, issuer.url("/mission/status"),
                                                "mission_status", form, who))
         return respond(form_error_answer(*refused));
     const auto& client = *who.client;
-    status_request wanted{client.id, std::nullopt, form.nonce};
+    // Before the store is asked and anything is signed: who asks too often costs little.
+    if (const auto wait = rate.take(client.id, issuer.common->time->steady_now()))
+        return respond(form_error_answer({too_many(*wait), form.nonce}));
+    status_request wanted{&client, std::nullopt, form.nonce};
     if (has_field(form.fields, "audience"))
         wanted.audience = std::string(field(form.fields, "audience"));
     // The explicit grant to read, and nobody else's audience; judged with the lookup done, so that
@@ -40,12 +44,15 @@ void handle(issuer_service& issuer, const authenticator& auth, const net::http_r
 }  // namespace
 
 void add_status_route(router& r, issuer_service& issuer, authenticator& auth) {
+    const auto per_second = issuer.common->settings.missions.status_rate;
+    auto rate = std::make_shared<rate_limiter>(per_second, 2 * per_second);
     r.add("POST", "/mission/status",
-          [&](net::http_request request, std::string, net::responder respond) {
+          [&, rate](net::http_request request, std::string, net::responder respond) {
               // The assertion is verified on a worker: network threads only move octets.
               auto shared = std::make_shared<const net::http_request>(std::move(request));
-              issuer.common->runtime->post_work(
-                  [&issuer, &auth, shared, respond] { handle(issuer, auth, *shared, respond); });
+              issuer.common->runtime->post_work([&issuer, &auth, rate, shared, respond] {
+                  handle(issuer, auth, *rate, *shared, respond);
+              });
           });
 }
 

@@ -7,19 +7,27 @@
 namespace mission::transmitter {
 
 void change_status(issuer_service& issuer, delivery& out, store::stream_row row,
-                   status_request wanted, status_actor actor, const net::responder& respond) {
+                   status_request wanted, status_actor actor, const net::responder& respond,
+                   const std::optional<store::audit_entry>& by) {
     struct work {
         status_request wanted;
         status_actor actor;
         std::string jti;
         stream_outcome found;  // of the run that was committed
+        std::optional<store::audit_entry> by;
     };
     const service& common = *issuer.common;
     auto w = std::make_shared<work>(
-        work{std::move(wanted), actor, jose::random_id(18, *common.random), {}});
+        work{std::move(wanted), actor, jose::random_id(18, *common.random), {}, by});
     common.db->submit(
         [w, id = issuer.id, row](const store::rows& rows, wall_time now) {
-            return status_decision({w->wanted, w->actor, w->jti}, id, row, rows, now, w->found);
+            auto changes =
+                status_decision({w->wanted, w->actor, w->jti}, id, row, rows, now, w->found);
+            if (changes && w->by) {
+                changes->audit.push_back(*w->by);
+                changes->audit.back().outcome = w->found.changed ? "done" : "unchanged";
+            }
+            return changes;
         },
         [w, &out, respond](const result<store::receipt>& receipt) {
             if (!receipt) return respond(error_answer(receipt.error()));

@@ -165,7 +165,8 @@ class issuer_authenticator final : public authenticator {
             std::find(p->audiences.begin(), p->audiences.end(), endpoint_url) != p->audiences.end();
         if (!(p->bound && meant_for_it) && !issuer_.common->settings.auth.allow_bearer)
             return bad_token;
-        if (!p->has(scope)) return error{errc::insufficient_scope, std::string(scope)};
+        if (!scope.empty() && !p->has(scope))
+            return error{errc::insufficient_scope, std::string(scope)};
         return p;
     }
 

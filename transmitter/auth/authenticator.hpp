@@ -26,6 +26,7 @@ struct principal {
     // of them.
     std::vector<std::string> audiences;
     wall_time token_expires{};  // long polls end here
+    bool of_mission = false;    // the token was derived from a mission: it manages none
     bool has(std::string_view scope) const noexcept;
 };
 
@@ -65,6 +66,7 @@ class authenticator {
     // and `scope`; else a client assertion (aud = endpoint_url); else the client's certificate.
     // Under allow_bearer any token with `scope`. unauthenticated otherwise. The JSON endpoint hands
     // in what its body has of client_id, client_assertion and client_assertion_type as fields.
+    // `scope` empty: the caller judges what the principal has, to know whom it refuses.
     virtual result<principal> form_client(const net::http_request& request, const form& fields,
                                           std::string_view endpoint_url,
                                           std::string_view scope) const = 0;

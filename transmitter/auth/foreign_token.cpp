@@ -86,6 +86,7 @@ result<foreign_claims> read_claims(const json::value& claims, const token_issuer
     if (out.client_id.empty()) return error{errc::bad_claims, "client_id"};
     out.scopes = scopes_of(claims);
     out.audiences = texts(claims, "aud");
+    out.of_mission = json::find(claims, "mission") != nullptr;
     if (const auto* cnf = json::find(claims, "cnf")) {
         if (!cnf->IsObject()) return error{errc::bad_claims, "cnf"};
         out.jkt = std::string(json::find_string(*cnf, "jkt").value_or(""));

@@ -25,6 +25,8 @@ struct foreign_claims {
     wall_time expires{};
     wall_time good_until{};  // of the answer
     std::string jkt, x5t;
+    // Derived from a mission (draft-mcguinness-oauth-mission "The mission claim"): an agent's.
+    bool of_mission = false;
 };
 
 // A token that has the form of a JWT, and what it says of itself, unverified: whom to ask for keys.

@@ -121,6 +121,7 @@ result<std::shared_ptr<const verdict>> token_judge::accept(const foreign_claims&
     if (!whole && v->who.audiences.empty()) return not_good;
     if (whole && !v->who.audiences.empty()) v->who.audiences.push_back(issuer_.settings.url);
     v->who.token_expires = claims.expires;
+    v->who.of_mission = claims.of_mission;
     v->good_until = claims.good_until;
     v->jkt = claims.jkt;
     v->x5t = claims.x5t;

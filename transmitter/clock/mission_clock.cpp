@@ -5,21 +5,26 @@
 #include <mutex>
 
 #include "jose/digest.hpp"
-#include "transmitter/missions/commit.hpp"
+#include "transmitter/missions/settlement.hpp"
 
 namespace mission::transmitter {
 namespace {
 
-constexpr std::size_t step = 1000;
-constexpr auto soonest = std::chrono::milliseconds(5);
+// What comes due within this goes together: a commit each would cost more than it moves.
+constexpr auto gather = std::chrono::milliseconds(50);
+// A deadline waits no longer than this for the sake of streams that are behind.
+constexpr auto patience = std::chrono::milliseconds(200);
 
 class store_clock final : public mission_clock, public std::enable_shared_from_this<store_clock> {
   public:
     store_clock(service& common, std::vector<issuer_service*> issuers,
-                std::shared_ptr<clock_guard> guard, std::chrono::milliseconds interval)
-        : common_(common), guard_(std::move(guard)), interval_(interval) {
+                std::shared_ptr<clock_guard> guard, std::shared_ptr<pacer> pace,
+                std::chrono::milliseconds interval)
+        : common_(common), guard_(std::move(guard)), pace_(std::move(pace)), interval_(interval) {
+        auto urls = std::make_shared<std::map<store::issuer_id, std::string>>();
         for (auto* i : issuers)
-            urls_[i->id] = i->settings.url;
+            (*urls)[i->id] = i->settings.url;
+        urls_ = std::move(urls);
     }
 
     void start() override { schedule(std::chrono::milliseconds(0)); }
@@ -63,49 +68,72 @@ class store_clock final : public mission_clock, public std::enable_shared_from_t
     void looked(std::optional<wall_time> due) {
         const auto now = common_.time->now();
         if (!due) return schedule(interval_);
-        if (*due <= now) return act();
-        schedule(std::clamp<std::chrono::milliseconds>(*due - now, soonest, interval_));
+        if (*due > now) return schedule(std::min<std::chrono::milliseconds>(*due - now, interval_));
+        pace_->ask(
+            [weak = weak_from_this()](pacer::turn t) {
+                if (const auto self = weak.lock()) self->act(std::move(t));
+            },
+            patience);
     }
 
-    void act() {
+    // What one step has done; filled by the decision's last run.
+    struct step {
+        std::size_t looked_at = 0;
+        std::chrono::steady_clock::time_point began;
+    };
+
+    // THREAD: network.
+    void act(pacer::turn turn) {
+        std::size_t limit = 0;
         {
             const std::lock_guard lock(mutex_);
             if (stopped_) return;
+            limit = size_.limit();
         }
         auto txn = jose::random_id(16, *common_.random);
+        auto what = std::make_shared<step>();
         common_.db->submit(
-            [urls = urls_, txn](const store::rows& rows, wall_time now) -> result<store::changes> {
-                store::changes out;
-                for (const auto& [due, row] : rows.deadlines(now, step)) {
-                    auto m = rows.find_mission(row);
-                    if (!m) continue;
-                    const auto url = urls.find(m->record.issuer);
-                    if (url == urls.end()) continue;
-                    settle_clock(rows, *m, out, {url->second, rows.log_epoch(), txn, now}, true);
+            [what, limit, urls = urls_, txn](const store::rows& rows,
+                                             wall_time now) -> result<store::changes> {
+                *what = {0, std::chrono::steady_clock::now()};
+                settlement s(rows, {{}, rows.log_epoch(), txn, now, urls}, true);
+                for (const auto& [due, row] : rows.deadlines(now, limit)) {
+                    s.settle(row);
+                    ++what->looked_at;
                 }
-                return out;
+                return s.take();
             },
-            [self = shared_from_this()](result<store::receipt> done) {
-                if (!done)
-                    log(level::warning, "deadlines could not be written",
-                        {{"why", done.error().message()}});
-                // At once again when there may be more; never in a tight loop when nothing moved.
-                const bool more = done && done->missions.size() >= step;
-                self->schedule(more ? soonest : std::min(self->interval_, interval_after(done)));
+            [self = shared_from_this(), what, limit,
+             turn = std::move(turn)](result<store::receipt> done) mutable {
+                self->acted(*what, limit, done);
+                turn.reset();
             });
     }
 
-    static std::chrono::milliseconds interval_after(const result<store::receipt>& done) {
-        return done && !done->missions.empty() ? soonest : std::chrono::milliseconds(400);
+    // THREAD: writer.
+    void acted(const step& what, std::size_t limit, const result<store::receipt>& done) {
+        if (!done)
+            log(level::warning, "deadlines could not be written",
+                {{"why", done.error().message()}});
+        const bool moved = done && !done->missions.empty();
+        if (moved) {
+            const std::lock_guard lock(mutex_);
+            size_.took(what.looked_at, std::chrono::steady_clock::now() - what.began);
+        }
+        // At once again when there is more; never in a tight loop when nothing moved.
+        const bool more = moved && what.looked_at >= limit;
+        schedule(more ? std::chrono::milliseconds(0) : moved ? gather : interval_);
     }
 
     service& common_;
     const std::shared_ptr<clock_guard> guard_;
+    const std::shared_ptr<pacer> pace_;
     const std::chrono::milliseconds interval_;
-    std::map<store::issuer_id, std::string> urls_;
+    std::shared_ptr<const std::map<store::issuer_id, std::string>> urls_;
     std::mutex mutex_;
     bool stopped_ = false;
     bool warned_ = false;
+    step_size size_;
     std::unique_ptr<net::timer> timer_;
 };
 
@@ -114,8 +142,10 @@ class store_clock final : public mission_clock, public std::enable_shared_from_t
 std::shared_ptr<mission_clock> make_mission_clock(service& common,
                                                   std::vector<issuer_service*> issuers,
                                                   std::shared_ptr<clock_guard> guard,
+                                                  std::shared_ptr<pacer> pace,
                                                   std::chrono::milliseconds interval) {
-    return std::make_shared<store_clock>(common, std::move(issuers), std::move(guard), interval);
+    return std::make_shared<store_clock>(common, std::move(issuers), std::move(guard),
+                                         std::move(pace), interval);
 }
 
 }  // namespace mission::transmitter

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "transmitter/clock/clock_guard.hpp"
+#include "transmitter/clock/pacer.hpp"
 #include "transmitter/service.hpp"
 
 namespace mission::transmitter {
@@ -21,6 +22,7 @@ class mission_clock {
 // the deadlines are in the rows.
 std::shared_ptr<mission_clock> make_mission_clock(
     service& common, std::vector<issuer_service*> issuers, std::shared_ptr<clock_guard> guard,
+    std::shared_ptr<pacer> pace,
     std::chrono::milliseconds interval = std::chrono::milliseconds(400));
 
 }  // namespace mission::transmitter

@@ -32,11 +32,12 @@ void read_issuers(setting* list, const std::string& file, const environment& env
             else if (other.path == parsed->path)
                 // Requests are told apart by their path: one of the two would never be asked.
                 s.fail("url", "has the path of \"" + other.url + "\"");
-        if (const auto mode = s.one_of("mode", {"authoritative", "mirror"});
-            mode && *mode == "mirror")
-            s.fail("mode", "= \"mirror\" is not available in this version");
-        if (s.boolean("in_place_extension").value_or(false))
-            s.fail("in_place_extension", "= true is not available in this version");
+        if (const auto mode = s.one_of("mode", {"authoritative", "mirror"}))
+            parsed->mirror = *mode == "mirror";
+        parsed->in_place_extension = s.boolean("in_place_extension").value_or(false);
+        // A mirror's authority is another's: nothing is extended here.
+        if (parsed->mirror && parsed->in_place_extension)
+            s.fail("in_place_extension", "= true does not go with mode = \"mirror\"");
         s.finish();
         c.issuers.push_back(std::move(*parsed));
     }
@@ -154,9 +155,12 @@ config read(setting& tree, const std::string& file, const environment& env) {
     read_secrets(part("secrets"), env, c);
     read_ssf(part("ssf"), c);
     read_push(part("push"), c);
+    read_missions_section(part("missions"), c);
     read_auth(part("auth"), file, env, c);
     read_foreign_events(top.raw("foreign_event"), file, env, c);
+    read_authorization_types(top.raw("authorization_type"), file, env, c);
     read_clients(top.raw("client"), file, env, c);
+    read_report_rules(top.raw("report_rule"), file, env, c);
     top.finish();
     return c;
 }

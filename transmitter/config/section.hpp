@@ -15,6 +15,13 @@ using settings::setting;
 
 // [auth] and its [[auth.issuer]].
 void read_auth(section s, const std::string& file, const environment& env, config& c);
+// [missions]: rates, bounds, status lists.
+void read_missions_section(section s, config& c);
+// [[report_rule]]; after the issuers and clients that it names.
+void read_report_rules(setting* list, const std::string& file, const environment& env, config& c);
+// [[authorization_type]].
+void read_authorization_types(setting* list, const std::string& file, const environment& env,
+                              config& c);
 // [[foreign_event]]; after [ssf], before the clients.
 void read_foreign_events(setting* list, const std::string& file, const environment& env, config& c);
 // [[client]]; last, for it names issuers, token issuers and event types.

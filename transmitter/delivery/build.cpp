@@ -5,6 +5,7 @@
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
 #include "transmitter/delivery/bridge.hpp"
+#include "transmitter/missions/visibility.hpp"
 
 namespace mission::transmitter {
 
@@ -32,6 +33,17 @@ events::set_claims envelope(const routed_signal& signal, const stream_terms& ter
     out.txn = signal.row->txn;
     out.type = type;
     return out;
+}
+
+// Whether the stream's client may know the other mission that a change names. Kept in the signal's
+// row as of the commit, so that the SET stays the same (I4).
+bool may_know_related(const std::optional<events::known_by>& k, const stream_terms& terms) {
+    if (!k) return terms.visibility.missions.what == mission_visibility::kind::all;
+    store::match_keys keys;
+    keys.agent_client_id = k->agent_client_id;
+    keys.tenant = k->tenant;
+    keys.resources = k->resources;
+    return may_know(terms.epoch.aud, terms.visibility.missions, keys);
 }
 
 result<void> read_event(routed_signal& out) {
@@ -111,12 +123,8 @@ events::mission_change cut_to(const events::mission_change& whole, const stream_
                               events::form form) {
     events::mission_change c = whole;
     const stream_visibility& may = terms.visibility;
-    // Whether the client may know those other missions cannot be read from this signal's row;
-    // only who may know all certainly may.
-    if (may.missions.what != mission_visibility::kind::all) {
-        c.parent.reset();
-        c.successor.reset();
-    }
+    if (!may_know_related(whole.parent_known, terms)) c.parent.reset();
+    if (!may_know_related(whole.successor_known, terms)) c.successor.reset();
     if (!may.user) {
         c.user_iss.reset();
         c.user_sub.reset();

@@ -57,6 +57,7 @@ class delivery_handle final : public delivery {
                         std::function<void(result<std::vector<acked_version>>)> done) override {
         shell_->acked_versions(m, std::move(done));
     }
+    std::chrono::milliseconds healthy_lag() const override { return shell_->healthy_lag(); }
     delivery_counters counters() const override { return shell_->counters(); }
 
   private:

@@ -116,6 +116,9 @@ class delivery {
     };
     virtual void acked_versions(const store::mission& m,
                                 std::function<void(result<std::vector<acked_version>>)> done) = 0;
+    // How long the oldest unsettled signal has waited, of the streams that are at work: enabled,
+    // not held, and with something settled within limits::at_work. 0: none waits. THREAD: any.
+    virtual std::chrono::milliseconds healthy_lag() const = 0;
     virtual delivery_counters counters() const = 0;
 };
 

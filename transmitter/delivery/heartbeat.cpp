@@ -8,8 +8,10 @@
 
 namespace mission::transmitter {
 
-log_sample sample_of(wall_time batch_now, store::seq_t head) noexcept {
-    return {batch_now - std::chrono::milliseconds{1}, head};
+log_sample sample_of(wall_time batch_now, store::seq_t head,
+                     std::optional<wall_time> pending) noexcept {
+    const auto told = pending ? std::min(batch_now, *pending) : batch_now;
+    return {told - std::chrono::milliseconds{1}, head};
 }
 
 void make_heartbeat(delivery_state& s, const log_sample& sample, std::int64_t continuity,

@@ -7,6 +7,7 @@
 // be sent.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -23,8 +24,10 @@ struct log_sample {
 
 // From a decision that the writer has run: `batch_now` is the batch's time, `head` the log's end
 // as that decision saw it. What follows in the same batch has the same time, so the sample speaks
-// for the millisecond before.
-log_sample sample_of(wall_time batch_now, store::seq_t head) noexcept;
+// for the millisecond before. `pending`: since when descendants wait for their rows; what binds
+// them is not in the log yet, and nobody may take them for confirmed beyond it (I12).
+log_sample sample_of(wall_time batch_now, store::seq_t head,
+                     std::optional<wall_time> pending = std::nullopt) noexcept;
 
 // Makes the heartbeat of this interval pending, unless one still waits or is on its way.
 void make_heartbeat(delivery_state& s, const log_sample& sample, std::int64_t continuity,

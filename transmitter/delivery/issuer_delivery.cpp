@@ -143,10 +143,28 @@ void issuer_delivery::publish(live_stream& s) {
     r.last_success = state.receiver.last_success;
     r.last_failure = state.receiver.last_failure;
     if (state.effects.failed > 0) r.last_failure_reason = state.receiver.last_failure_reason;
+    if (s.enabled() && !r.held && !state.unsettled.empty())
+        waiting_streams_.insert(s.config.row);
+    else
+        waiting_streams_.erase(s.config.row);
     r.config.continuity = s.config.continuity;
     r.delivered += std::exchange(state.effects.delivered, 0);
     r.failed += std::exchange(state.effects.failed, 0);
     r.dead += std::exchange(state.effects.dead, 0);
+}
+
+std::chrono::milliseconds issuer_delivery::healthy_lag() const {
+    const wall_time at = issuer_.common->time->now();
+    auto lag = std::chrono::milliseconds(0);
+    const std::lock_guard lock(shared_);
+    for (const auto row : waiting_streams_) {
+        const auto it = reports_.find(row);
+        if (it == reports_.end()) continue;
+        const published& p = it->second;
+        // Who takes nothing is not waited for.
+        if (p.report.last_success + limits::at_work >= at) lag = std::max(lag, at - p.oldest);
+    }
+    return lag;
 }
 
 // Under `shared_`.

@@ -67,6 +67,7 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     std::optional<stream_report> report_of(std::string_view stream_id) const;
     void acked_versions(const store::mission& m,
                         std::function<void(result<std::vector<delivery::acked_version>>)> done);
+    std::chrono::milliseconds healthy_lag() const;
     delivery_counters counters() const;
 
   private:
@@ -302,6 +303,9 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     stream_report report_from(const published& p) const;
     std::atomic<store::seq_t> published_routed_{0};
     std::map<store::stream_row, published> reports_;
+    // Those of reports_ that are enabled, not held, and have something unsettled: the few that
+    // healthy_lag() looks at.
+    std::set<store::stream_row> waiting_streams_;
 };
 
 }  // namespace mission::transmitter

@@ -151,6 +151,7 @@ void issuer_delivery::stream_removed(store::stream_row row) {
         if (const auto it = reports_.find(row); it != reports_.end()) {
             refs_.erase(it->second.report.config.stream_id);
             reports_.erase(it);
+            waiting_streams_.erase(row);
         } else {
             // One that could not be read at the start.
             std::erase_if(refs_, [&](const auto& ref) { return ref.second.row == row; });
@@ -173,6 +174,7 @@ void issuer_delivery::stream_removed(store::stream_row row) {
         d.streams_.erase(row);
         const std::lock_guard lock(d.shared_);
         d.reports_.erase(row);
+        d.waiting_streams_.erase(row);
     });
 }
 

@@ -32,10 +32,13 @@ match match_signal(const routed_signal& signal, const stream_terms& terms, bool 
 
     if (wants(events::lifecycle_change_type)) {
         // In this form nothing but the member `authority_changed` tells such a change, and a stream
-        // that has not declared to understand it would take the SET for news of no consequence.
+        // that has not declared to understand it would take the SET for news of no consequence; a
+        // resumption that a mirror is told of together with another authority, for more than
+        // there is. What denies is sent to everybody.
         const bool tells_nothing_else =
             signal.change.authority_changed &&
-            events::event_name(signal.change) == "mission-scope-changed";
+            (events::event_name(signal.change) == "mission-scope-changed" ||
+             signal.change.state == events::name(events::mission_state::active));
         if (!tells_nothing_else || terms.visibility.authority_changed) {
             out.forms.push_back(
                 {events::form::lifecycle_change, std::string(events::lifecycle_change_type), {}});

@@ -1,5 +1,9 @@
 // Poll (RFC 8936), with true long polling: a poll that waits is answered at the commit.
 #include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
 
 #include "transmitter/api/router.hpp"
 #include "transmitter/delivery/issuer_delivery.hpp"
@@ -143,58 +147,91 @@ void issuer_delivery::arm_poll(const stream_ptr& s, std::optional<steady_time> a
     });
 }
 
+namespace {
+
+// The SETs of one answer while they are signed. Workers share it; the last one to finish answers.
+struct signing : std::enable_shared_from_this<signing> {
+    net::runtime* runtime = nullptr;
+    std::vector<outgoing_set> sets;
+    std::vector<std::pair<std::string, std::string>> tokens;
+    std::size_t chunks = 0;
+    std::atomic<std::size_t> next{0};  // chunk
+    std::atomic<std::size_t> left{0};
+    std::atomic<bool> failed{false};
+    std::function<bool(const outgoing_set&, std::string&)> sign_one;
+    std::function<void()> finish;
+
+    // A chunk for each processor, and each of them asks for the next one when it is done: who comes
+    // to the workers meanwhile (an operation to be answered) waits for these, not for all.
+    void start() {
+        chunks = (sets.size() + limits::sign_chunk - 1) / limits::sign_chunk;
+        left = chunks;
+        const std::size_t at_once = std::max(1u, std::thread::hardware_concurrency());
+        for (std::size_t n = 0; n < std::min(chunks, at_once); ++n)
+            post();
+    }
+    void post() {
+        runtime->post_work([self = shared_from_this()] { self->sign_chunk(); });
+    }
+    void sign_chunk() {
+        const std::size_t chunk = next++;
+        if (chunk >= chunks) return;
+        const std::size_t end = std::min((chunk + 1) * limits::sign_chunk, sets.size());
+        for (std::size_t i = chunk * limits::sign_chunk; i < end; ++i) {
+            if (sign_one(sets[i], tokens[i].second))
+                tokens[i].first = sets[i].jti;
+            else
+                failed = true;
+        }
+        if (--left == 0) return finish();
+        post();
+    }
+};
+
+}  // namespace
+
 void issuer_delivery::answer_poll(const stream_ptr& s, std::vector<outgoing_set> sets, bool more,
                                   const net::responder& respond) {
-    // Shared by the workers that sign; the last one to finish answers.
-    struct job {
-        std::vector<outgoing_set> sets;
-        std::vector<std::pair<std::string, std::string>> tokens;
-        std::atomic<std::size_t> left{0};
-        std::atomic<bool> failed{false};
-    };
-    auto work = std::make_shared<job>();
+    auto work = std::make_shared<signing>();
+    work->runtime = issuer_.common->runtime;
     work->sets = std::move(sets);
     work->tokens.resize(work->sets.size());
-    const std::size_t chunks = (work->sets.size() + limits::sign_chunk - 1) / limits::sign_chunk;
-    work->left = chunks;
-    for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
-        issuer_.common->runtime->post_work([self = shared_from_this(), s, work, more, respond,
-                                            chunk] {
-            const std::size_t end = std::min((chunk + 1) * limits::sign_chunk, work->sets.size());
-            for (std::size_t i = chunk * limits::sign_chunk; i < end; ++i) {
-                auto token = self->sign(work->sets[i]);
-                if (!token) {
-                    log(level::error, "cannot sign a SET",
-                        {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
-                    work->failed = true;
-                    continue;
-                }
-                work->tokens[i] = {work->sets[i].jti, std::move(*token)};
+    work->sign_one = [self = shared_from_this(), s](const outgoing_set& set, std::string& out) {
+        auto token = self->sign(set);
+        if (!token) {
+            log(level::error, "cannot sign a SET",
+                {{"stream", s->config.stream_id}, {"reason", token.error().message()}});
+            return false;
+        }
+        out = std::move(*token);
+        return true;
+    };
+    // Not a circle: whoever signs holds the work, and the work holds this without itself.
+    work->finish = [self = shared_from_this(), s, weak = std::weak_ptr(work), more, respond] {
+        const auto done = weak.lock();
+        std::size_t bytes = 0, kept = 0;
+        for (const auto& [jti, token] : done->tokens) {
+            bytes += jti.size() + token.size();
+            if (kept > 0 && bytes > limits::poll_answer_bytes) break;
+            ++kept;
+        }
+        if (done->failed || respond.gone()) kept = 0;
+        const bool cut = kept < done->tokens.size();
+        done->tokens.resize(kept);
+        auto answer = done->failed ? error_answer({errc::unavailable})
+                                   : poll_answer_json(done->tokens, more || cut);
+        if (!cut) return respond(std::move(answer));
+        // Nobody gets the rest: the next poll need not wait for the redelivery delay. Put
+        // back before the answer goes, or that poll would find what follows it first.
+        self->strand_->post([self, s, done, kept, respond, answer = std::move(answer)] {
+            for (std::size_t n = kept; n < done->sets.size(); ++n) {
+                not_sent(s->state, done->sets[n].jti);
             }
-            if (--work->left > 0) return;
-            std::size_t bytes = 0, kept = 0;
-            for (const auto& [jti, token] : work->tokens) {
-                bytes += jti.size() + token.size();
-                if (kept > 0 && bytes > limits::poll_answer_bytes) break;
-                ++kept;
-            }
-            if (work->failed || respond.gone()) kept = 0;
-            const bool cut = kept < work->tokens.size();
-            work->tokens.resize(kept);
-            auto answer = work->failed ? error_answer({errc::unavailable})
-                                       : poll_answer_json(work->tokens, more || cut);
-            if (!cut) return respond(std::move(answer));
-            // Nobody gets the rest: the next poll need not wait for the redelivery delay. Put
-            // back before the answer goes, or that poll would find what follows it first.
-            self->strand_->post([self, s, work, kept, respond, answer = std::move(answer)] {
-                for (std::size_t n = kept; n < work->sets.size(); ++n) {
-                    not_sent(s->state, work->sets[n].jti);
-                }
-                respond(answer);
-                if (!self->stopped_) self->pump(s);
-            });
+            respond(answer);
+            if (!self->stopped_) self->pump(s);
         });
-    }
+    };
+    work->start();
 }
 
 }  // namespace mission::transmitter

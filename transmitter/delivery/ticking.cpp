@@ -19,7 +19,7 @@ void issuer_delivery::tick() {
     auto sample = std::make_shared<log_sample>();
     db().submit(
         [sample](const store::rows& rows, wall_time at) -> result<store::changes> {
-            *sample = sample_of(at, rows.head());
+            *sample = sample_of(at, rows.head(), rows.oldest_cascade());
             return store::changes{};
         },
         [self = shared_from_this(), sample](const result<store::receipt>& receipt) {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view set_typ = "secevent+jwt";
 constexpr std::string_view status_typ = "mission-status-response+jwt";
+constexpr std::string_view management_typ = "mission-management-response+jwt";
 constexpr auto open_patience = std::chrono::seconds(10);
 
 // What is handed out: never changed, replaced as a whole.
@@ -23,9 +24,10 @@ struct snapshot {
     snapshot(jose::private_key es256_key, jose::private_key rs256_key)
         : es256(es256_key, set_typ),
           rs256(std::move(rs256_key), set_typ),
-          status(std::move(es256_key), status_typ) {}
+          status(es256_key, status_typ),
+          management(std::move(es256_key), management_typ) {}
 
-    jose::signer es256, rs256, status;
+    jose::signer es256, rs256, status, management;
     std::string jwks;
     std::vector<std::string> kids;  // in the JWKS
 };
@@ -80,6 +82,11 @@ class folder_key_ring final : public key_ring {
     std::shared_ptr<const jose::signer> status_signer() const override {
         auto s = now();
         const auto* one = &s->status;
+        return {std::move(s), one};
+    }
+    std::shared_ptr<const jose::signer> management_signer() const override {
+        auto s = now();
+        const auto* one = &s->management;
         return {std::move(s), one};
     }
     std::shared_ptr<const std::string> jwks_json() const override {

@@ -27,6 +27,8 @@ class key_ring {
     // The current key's signer for SETs / for Status answers ("mission-status-response+jwt").
     virtual std::shared_ptr<const jose::signer> set_signer(jose::alg a) const = 0;
     virtual std::shared_ptr<const jose::signer> status_signer() const = 0;  // ES256
+    // The same key's, for answers of /mission/manage ("mission-management-response+jwt").
+    virtual std::shared_ptr<const jose::signer> management_signer() const = 0;
     // Public members: current, next, retained.
     virtual std::shared_ptr<const std::string> jwks_json() const = 0;
     // Takes what another process (`keys rotate|revoke`) has changed in the folder, and what time

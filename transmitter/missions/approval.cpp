@@ -1,8 +1,11 @@
 #include "transmitter/missions/approval.hpp"
 
+#include <initializer_list>
+
 #include "base/limits.hpp"
 #include "events/mission_event.hpp"
 #include "transmitter/missions/commit.hpp"
+#include "transmitter/missions/entry_index.hpp"
 
 namespace mission::transmitter {
 namespace {
@@ -26,34 +29,26 @@ store::principal_name person(const json::value& body, std::string_view name) {
     return {text(*p, "iss"), text(*p, "sub")};
 }
 
-}  // namespace
+using names = std::initializer_list<const char*>;
 
-result<void> check_authorization_details(const json::value& set) {
-    if (!set.IsArray()) return invalid("/authorization_details: must be an array");
-    std::size_t index = 0;
-    for (const auto& entry : set.GetArray()) {
-        const auto at = "/authorization_details/" + std::to_string(index++);
-        if (!entry.IsObject()) return invalid(at + ": must be an object");
-        const auto* match = json::find(entry, "resource_match");
-        if (!match) continue;
-        if (!match->IsString() || (json::view(*match) != "prefix" && json::view(*match) != "exact"))
-            return invalid(at + "/resource_match: must be exact or prefix");
-        // draft-mcguinness-oauth-mission "resource_match": a prefix has no query and no fragment.
-        const auto resource = json::find_string(entry, "resource").value_or("");
-        if (json::view(*match) == "prefix" &&
-            resource.find_first_of("?#") != std::string_view::npos)
-            return invalid(at + "/resource: a prefix has neither query nor fragment");
-    }
-    if (json::write(set).size() > limits::authorization_details_bytes)
-        return invalid("/authorization_details: too large");
-    return {};
+void write_texts(json::writer& w, const json::value& object, names members) {
+    for (const auto* member : members)
+        if (const auto text = json::find_string(object, member)) json::member(w, member, *text);
 }
 
-result<approval> read_approval(const json::value& body, std::string_view issuer_url,
+void write_texts(json::writer& w, const json::value& body, const char* object, names members) {
+    const auto* value = json::find(body, object);
+    if (!value || !value->IsObject()) return;
+    json::key(w, object);
+    w.StartObject();
+    write_texts(w, *value, members);
+    w.EndObject();
+}
+
+}  // namespace
+
+result<approval> read_approval(const json::value& body, const approval_rules& rules,
                                std::string mission_id, wall_time now) {
-    for (const auto* later : {"parent", "predecessor"})
-        if (json::find(body, later))
-            return invalid("/" + std::string(later) + ": is not available in this version");
     approval out;
     auto& r = out.record;
     r.mission_id =
@@ -67,23 +62,73 @@ result<approval> read_approval(const json::value& body, std::string_view issuer_
     r.agent_client_id = text(*agent, "client_id");
     r.agent_spiffe_id = optional_text(*agent, "spiffe_id");
     r.tenant = optional_text(body, "tenant");
+    r.parent = optional_text(body, "parent");
+    r.predecessor = optional_text(body, "predecessor");
     if (const auto* evidence = json::find(body, "evidence")) {
         r.evidence = json::write(*evidence);
         if (r.evidence->size() > limits::evidence_bytes) return invalid("/evidence: too large");
+        // Lists of missions tell it inside of more than this body does.
+        if (!json::parse(*r.evidence, limits::evidence_bytes, limits::evidence_depth))
+            return invalid("/evidence: nested too deep");
     }
     const auto expires = from_rfc3339(text(body, "expires_at"));
     if (!expires) return invalid("/expires_at: not an RFC 3339 date-time");
-    if (*expires <= now) return invalid("/expires_at: lies in the past");
+    // A mirror is told of what was, too.
+    if (*expires <= now && !rules.mirror) return invalid("/expires_at: lies in the past");
     out.expires_at = *expires;
     const auto* set = json::find(body, "authorization_details");
     if (!set) return invalid("/authorization_details: required");
-    if (auto ok = check_authorization_details(*set); !ok) return ok.error();
-    auto hash = events::authority_hash(issuer_url, *set);
+    if (auto ok = rules.types.check(*set); !ok) return ok.error();
+    auto hash = events::authority_hash(rules.issuer_url, *set);
     if (!hash) return invalid("/authorization_details: " + hash.error().detail);
     r.authority_hash = std::move(*hash);
     out.authorization_details = json::write(*set);
     out.resources = resources_of(*set);
     return out;
+}
+
+std::string detail_of(const approval_detail& d) {
+    static const json::value nothing;
+    const entries::index before(d.previous ? *d.previous : nothing);
+    json::buffer added;
+    json::writer a(added);
+    std::size_t count = 0;
+    a.StartArray();
+    if (const auto* set = json::find(*d.body, "authorization_details"); set && set->IsArray())
+        for (const auto& entry : set->GetArray()) {
+            if (before.covering(entry)) continue;
+            ++count;
+            entry.Accept(a);
+        }
+    a.EndArray();
+
+    json::buffer buffer;
+    json::writer w(buffer);
+    w.StartObject();
+    // These and no other: what a body has beside them nobody has looked at.
+    write_texts(w, *d.body, "approver", {"iss", "sub"});
+    if (d.amends) {
+        write_texts(w, *d.body, {"change", "reason", "expires_at"});
+    } else {
+        write_texts(w, *d.body, "subject", {"iss", "sub"});
+        write_texts(w, *d.body, "agent", {"client_id", "spiffe_id"});
+        write_texts(w, *d.body, {"purpose", "tenant", "parent", "predecessor", "expires_at"});
+    }
+    json::key(w, "added_count");
+    w.Uint64(count);
+    if (added.GetSize() <= limits::audited_entries_bytes) {
+        json::key(w, "added");
+        json::raw(w, json::text(added));
+    }
+    if (!d.justified_by.empty()) {
+        json::key(w, "justified_by");
+        w.StartArray();
+        for (const auto entry : d.justified_by)
+            w.Uint64(entry);
+        w.EndArray();
+    }
+    w.EndObject();
+    return json::text(buffer);
 }
 
 }  // namespace mission::transmitter

@@ -7,12 +7,17 @@
 namespace mission::transmitter {
 namespace {
 
+std::optional<events::known_by> known_by(const store::match_keys* keys) {
+    if (!keys) return std::nullopt;
+    return events::known_by{keys->resources, keys->agent_client_id, keys->tenant};
+}
+
 events::mission_change change_of(const store::mission_record& record,
-                                 const store::mission_state& next, const std::string& in_force,
-                                 const commit_context& context) {
+                                 const store::mission_state& next, const commit_context& context,
+                                 const related_missions& related) {
     events::mission_change c;
     c.mission_id = record.mission_id;
-    c.issuer = context.issuer_url;
+    c.issuer = context.url_of(record.issuer);
     c.authority_hash = record.authority_hash;
     c.parent = record.parent;
     c.log_epoch = context.log_epoch;
@@ -25,18 +30,22 @@ events::mission_change change_of(const store::mission_record& record,
     c.successor = next.successor;
     c.tenant = record.tenant;
     c.reason = next.reason;
-    c.authorization_details = in_force;
     c.agent_client_id = record.agent_client_id;
     c.user_iss = record.subject.iss;
     c.user_sub = record.subject.sub;
+    c.parent_known = known_by(related.parent);
+    c.successor_known = known_by(related.successor);
     return c;
 }
 
 }  // namespace
 
 store::mission_commit to_commit(const store::mission& before, const proposal& p,
-                                const std::string& in_force, const commit_context& context) {
-    auto change = change_of(before.record, p.next, in_force, context);
+                                const std::string& in_force, const commit_context& context,
+                                const related_missions& related) {
+    auto change = change_of(before.record, p.next, context, related);
+    // Only a change of scope tells the set; every other body does without its octets.
+    if (p.change) change.authorization_details = in_force;
     change.prior_state = std::string(events::name(before.state.state));
     change.authority_changed = p.authority_changed;
     change.initiating_entity = p.initiating_entity;
@@ -47,18 +56,27 @@ store::mission_commit to_commit(const store::mission& before, const proposal& p,
     c.state = p.next;
     c.state.row = before.state.row;
     c.authorization_details = p.authorization_details;
-    c.resources = before.resources;  // a narrowing names nothing new, and nothing is forgotten
+    // Nothing is forgotten: an audience that was named once may know of what follows. A narrowing
+    // names one anew where it puts a resource in the place of a prefix.
+    if (p.authorization_details)
+        if (const auto set = json::parse(in_force))
+            if (auto known = resources_of(*set, before.resources); known != before.resources)
+                c.resources = std::move(known);
+    // An extension takes nothing from the children (docs/adr/0030).
+    if (p.change != "extended") c.effect = effect_of(before.state, p.next);
+    if (c.effect != store::family_effect::none) c.state.family_version = c.state.version;
     c.txn = context.txn;
     c.body = events::to_record(change);
     c.keys = keys_of(before);
+    if (!c.resources.empty()) c.keys.resources = c.resources;
     return c;
 }
 
 store::mission_commit to_approval(store::mission_record record, const store::mission_state& first,
                                   const std::string& authorization_details,
-                                  std::vector<std::string> resources,
-                                  const commit_context& context) {
-    auto change = change_of(record, first, authorization_details, context);
+                                  std::vector<std::string> resources, const commit_context& context,
+                                  const related_missions& related) {
+    auto change = change_of(record, first, context, related);
     change.initiating_entity = "user";
 
     store::mission whole{record, first, resources};
@@ -76,7 +94,7 @@ store::mission_commit to_approval(store::mission_record record, const store::mis
 store::mission after(const store::mission& before, const store::mission_commit& c) {
     store::mission m = before;
     m.state = c.state;
-    m.resources = c.resources;
+    if (!c.resources.empty()) m.resources = c.resources;
     return m;
 }
 
@@ -89,17 +107,6 @@ std::vector<std::string> resources_of(const json::value& authorization_details,
     std::sort(known.begin(), known.end());
     known.erase(std::unique(known.begin(), known.end()), known.end());
     return known;
-}
-
-void settle_clock(const store::rows& rows, store::mission& m, store::changes& changes,
-                  commit_context context, bool clock_ok) {
-    if (!clock_ok) return;
-    while (const auto p = judge_clock(m.state, context.now)) {
-        const auto in_force = rows.authority(m.state.row, m.state.authority_revision);
-        auto commit = to_commit(m, *p, in_force.value_or("[]"), context);
-        m = after(m, commit);
-        changes.missions.push_back(std::move(commit));
-    }
 }
 
 }  // namespace mission::transmitter

@@ -102,7 +102,108 @@ bool members_within(const json::value& candidate, const json::value& held) {
     });
 }
 
+// "^[0-9]+(\\.[0-9]{1,18})?$": no sign, no exponent, no separator.
+bool is_ceiling(std::string_view text) {
+    const auto point = text.find('.');
+    const auto fraction =
+        point == std::string_view::npos ? std::string_view("0") : text.substr(point + 1);
+    return parse_decimal(text) && text.front() != '-' && fraction.size() <= 18;
+}
+
+result<void> wrong(std::string what) {
+    return error{errc::invalid_request, "must be " + std::move(what)};
+}
+
+result<void> check_amount(const json::value& value) {
+    if (!value.IsObject() || !is_ceiling(json::find_string(value, "amount").value_or("")))
+        return wrong("{amount, currency}, with the amount in decimal digits as a string");
+    const auto currency = json::find_string(value, "currency").value_or("");
+    if (currency.size() != 3 ||
+        !std::all_of(currency.begin(), currency.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
+        return wrong("{amount, currency}, with an ISO 4217 code as the currency");
+    return {};
+}
+
+result<void> check_window(const json::value& value) {
+    if (!value.IsObject()) return wrong("{not_before, not_after}");
+    const auto* from = json::find(value, "not_before");
+    const auto* to = json::find(value, "not_after");
+    if ((!from && !to) || (from && !instant(from)) || (to && !instant(to)))
+        return wrong("{not_before, not_after}, one of them at least, as RFC 3339 date-times");
+    if (from && to && *instant(from) > *instant(to)) return wrong("a window that is not empty");
+    return {};
+}
+
+// A name of letters, digits and hyphens in labels (RFC 1123 section 2.1).
+bool is_domain(const json::value& value) {
+    if (!value.IsString()) return false;
+    const auto name = json::view(value);
+    if (name.empty() || name.size() > 253) return false;
+    for (std::size_t at = 0; at <= name.size();) {
+        const auto end = std::min(name.find('.', at), name.size());
+        const auto label = name.substr(at, end - at);
+        if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-')
+            return false;
+        if (!std::all_of(label.begin(), label.end(), [](char c) {
+                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       c == '-' || c == '_';
+            }))
+            return false;
+        at = end + 1;
+    }
+    return true;
+}
+
+// The later of two `not_before`, the earlier of two `not_after`; null when neither has one.
+const json::value* bound_of(const json::value& a, const json::value& b, const char* name,
+                            bool later) {
+    const auto* x = json::find(a, name);
+    const auto* y = json::find(b, name);
+    if (!x || !y) return x ? x : y;
+    return (*instant(x) >= *instant(y)) == later ? x : y;
+}
+
 }  // namespace
+
+result<void> check_constraint(std::string_view key, const json::value& value) {
+    if (key == "max_amount") return check_amount(value);
+    if (key == "time_window") return check_window(value);
+    if (key == "resource_issued_after" || key == "resource_issued_before") {
+        if (!instant(&value)) return wrong("an RFC 3339 date-time");
+    } else if (key == "tenant") {
+        if (!value.IsString() || value.GetStringLength() == 0) return wrong("a string");
+    } else if (key == "recipient_domain") {
+        if (!is_domain(value)) return wrong("a DNS name");
+    } else if (key == "data_classification" || key == "allowed_tools") {
+        if (!value.IsArray() || !std::all_of(value.Begin(), value.End(),
+                                             [](const json::value& v) { return v.IsString(); }))
+            return wrong("an array of strings");
+    } else if (key == "requires_action_approval") {
+        if (!value.IsBool()) return wrong("true or false");
+    }
+    return {};
+}
+
+std::optional<json::value> constraint_overlap(std::string_view key, const json::value& a,
+                                              const json::value& b, json::allocator& memory) {
+    if (key == "data_classification" || key == "allowed_tools") {
+        if (!a.IsArray() || !b.IsArray()) return std::nullopt;
+        json::value out(RAPIDJSON_NAMESPACE::kArrayType);
+        for (const auto& v : a.GetArray())
+            if (std::find(b.Begin(), b.End(), v) != b.End())
+                out.PushBack(json::value(v, memory), memory);
+        if (out.Empty()) return std::nullopt;
+        return out;
+    }
+    if (key != "time_window" || !check_window(a) || !check_window(b)) return std::nullopt;
+    json::value out(RAPIDJSON_NAMESPACE::kObjectType);
+    if (const auto* from = bound_of(a, b, "not_before", true))
+        json::add(out, "not_before", json::value(*from, memory), memory);
+    if (const auto* to = bound_of(a, b, "not_after", false))
+        json::add(out, "not_after", json::value(*to, memory), memory);
+    if (!check_window(out)) return std::nullopt;
+    return out;
+}
 
 bool constraint_within(std::string_view key, const json::value& candidate,
                        const json::value& held) {

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "transmitter/missions/moves.hpp"
 #include "transmitter/missions/subset.hpp"
 
 namespace mission::transmitter {
@@ -42,15 +43,18 @@ bool legal(operation o, mission_state from) noexcept {
     return false;
 }
 
-store::mission_state moved(const store::mission_state& held, mission_state to, wall_time now) {
-    auto next = held;
-    next.state = to;
-    ++next.version;
-    next.suspend_until.reset();
-    next.on_expiry.reset();
-    next.reason.reset();
-    next.changed_at = now;
-    return next;
+std::string_view action_of(operation o) noexcept {
+    switch (o) {
+        case operation::revoke:
+            return "lifecycle.revoke";
+        case operation::suspend:
+            return "lifecycle.suspend";
+        case operation::resume:
+            return "lifecycle.resume";
+        case operation::complete:
+            return "lifecycle.complete";
+    }
+    return "";
 }
 
 result<void> check_version(const store::mission_state& held, std::optional<std::int64_t> expected) {
@@ -82,26 +86,35 @@ std::optional<operation> parse_operation(std::string_view text) noexcept {
     return std::nullopt;
 }
 
+mission_state own_state(const store::mission_state& held) noexcept {
+    if (!held.parent_hold || events::is_terminal(held.state)) return held.state;
+    return held.own_hold ? mission_state::suspended : mission_state::active;
+}
+
 std::optional<wall_time> next_deadline(const store::mission_state& s) noexcept {
-    if (events::is_terminal(s.state)) return std::nullopt;
+    if (events::is_terminal(s.state) || s.mirrored) return std::nullopt;
     if (s.state == mission_state::suspended && s.suspend_until && *s.suspend_until < s.expires_at)
         return s.suspend_until;
     return s.expires_at;
 }
 
-std::optional<proposal> judge_clock(const store::mission_state& held, wall_time now) {
-    if (events::is_terminal(held.state)) return std::nullopt;
+std::optional<proposal> judge_clock(const store::mission_state& held, wall_time due,
+                                    wall_time now) {
+    if (events::is_terminal(held.state) || held.mirrored) return std::nullopt;
     proposal p;
     p.initiating_entity = "system";
     // Expiry first: a mission past its end is never resumed on the way there.
-    if (held.expires_at <= now) {
+    if (held.expires_at <= due) {
         p.next = moved(held, mission_state::expired, now);
+        p.action = "clock.expire";
         return p;
     }
+    // Only a hold of the mission's own has a deadline.
     if (held.state == mission_state::suspended && held.suspend_until &&
-        *held.suspend_until <= now) {
+        *held.suspend_until <= due) {
         const bool revoke = held.on_expiry == on_expiry::revoke;
         p.next = moved(held, revoke ? mission_state::revoked : mission_state::active, now);
+        p.action = revoke ? "clock.revoke" : "clock.resume";
         return p;
     }
     return std::nullopt;
@@ -109,16 +122,19 @@ std::optional<proposal> judge_clock(const store::mission_state& held, wall_time 
 
 result<std::optional<proposal>> judge_operation(const store::mission_state& held,
                                                 const operation_request& request, wall_time now) {
+    // Whatever the issuer's mode is today: its versions are another service's.
+    if (held.mirrored)
+        return error{errc::mission_conflict, "a mirrored mission: operate on it at its service"};
     if (auto ok = check_version(held, request.expected_version); !ok) return ok.error();
     const auto to = target(request.what);
-    const bool again = held.state == to && request.what != operation::resume;
+    const auto own = own_state(held);
+    const bool again = own == to && request.what != operation::resume;
     const bool other_deadline =
         again && request.what == operation::suspend &&
         (request.suspend_until != held.suspend_until || request.expiry_action != held.on_expiry);
     if (again && !other_deadline) return std::optional<proposal>();
-    if (!again && !legal(request.what, held.state))
-        return error{errc::mission_conflict, "a mission that is " +
-                                                 std::string(events::name(held.state)) +
+    if (!again && !legal(request.what, own))
+        return error{errc::mission_conflict, "a mission that is " + std::string(events::name(own)) +
                                                  " cannot do: " + std::string(name(request.what))};
     if (request.suspend_until) {
         if (*request.suspend_until <= now)
@@ -128,12 +144,14 @@ result<std::optional<proposal>> judge_operation(const store::mission_state& held
     }
     proposal p;
     p.initiating_entity = "admin";
+    p.action = action_of(request.what);
     p.next = moved(held, to, now);
     p.next.reason = request.reason;
     if (request.what == operation::suspend) {
         p.next.suspend_until = request.suspend_until;
         p.next.on_expiry = request.expiry_action;
     }
+    hide_when_unseen(held, p);
     return std::optional(p);
 }
 

@@ -30,19 +30,42 @@ struct operation_request {
 struct proposal {
     store::mission_state next;
     std::string initiating_entity;                     // admin | user | policy | system
-    std::optional<std::string> change;                 // narrowed
+    std::optional<std::string> change;                 // narrowed | extended
     std::optional<std::string> authorization_details;  // the new set in force, when it changed
     bool authority_changed = false;
+    // Nobody is told: `next` has the version that stands, and only what lies beneath differs.
+    bool quiet = false;
+    std::string_view action;  // of the audit: "clock.expire", "family.hold" ..
 };
 
-// What the clock alone makes of a mission: expiry first, then the end of a suspension. nullopt:
+// The mission's own state: what a suspended parent makes of it aside.
+events::mission_state own_state(const store::mission_state& held) noexcept;
+
+// What the clock alone makes of a mission by `due`: expiry first, then the end of a suspension. nullopt:
 // nothing is due. The caller does not ask while the clock is in doubt (design section 4).
-std::optional<proposal> judge_clock(const store::mission_state& now_held, wall_time now);
+// `now` is when that is written.
+std::optional<proposal> judge_clock(const store::mission_state& held, wall_time due, wall_time now);
+inline std::optional<proposal> judge_clock(const store::mission_state& held, wall_time now) {
+    return judge_clock(held, now, now);
+}
 // When judge_clock will next have something to say; nullopt for a terminal state.
 std::optional<wall_time> next_deadline(const store::mission_state& s) noexcept;
 
-// A lifecycle operation on what stands after judge_clock. nullopt: success without a change (it
-// leads to the present state). Errors: stale_version, mission_conflict, invalid_request (a deadline
+// What one effect of its parent makes of a child that has not ended. `in_force` and
+// `parent_authority` are read for family_effect::narrowed alone. nullopt: nothing at all, not even
+// beneath. The caller raises parent_seen.
+std::optional<proposal> judge_effect(const store::mission_state& held,
+                                     const store::mission_version& effect,
+                                     const std::string& in_force,
+                                     const std::string& parent_authority, wall_time now);
+
+// What a version does to the children of its mission.
+store::family_effect effect_of(const store::mission_state& before,
+                               const store::mission_state& after) noexcept;
+
+// A lifecycle operation on what stands after judge_clock, judged by the mission's own state
+// (wire.md section 4: suspending a child that its parent holds is recorded, and the lift leaves it
+// suspended). nullopt: success without a change (it leads to the present state). Errors: stale_version, mission_conflict, invalid_request (a deadline
 // that is past or beyond expires_at).
 result<std::optional<proposal>> judge_operation(const store::mission_state& held,
                                                 const operation_request& request, wall_time now);

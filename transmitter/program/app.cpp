@@ -1,10 +1,14 @@
 #include "transmitter/program/app.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 
+#include "transmitter/api/manage.hpp"
 #include "transmitter/api/metrics.hpp"
 #include "transmitter/api/mission_views.hpp"
+#include "transmitter/api/status_lists.hpp"
+#include "transmitter/clock/family_drain.hpp"
 #include "transmitter/clock/mission_clock.hpp"
 #include "transmitter/config/read_config.hpp"
 #include "transmitter/program/front.hpp"
@@ -19,6 +23,7 @@ struct tenant {
     issuer_service service;
     std::unique_ptr<authenticator> auth;
     std::unique_ptr<delivery> out;
+    std::shared_ptr<bulk_runner> bulk;
 };
 
 class running_app final : public app {
@@ -31,7 +36,9 @@ class running_app final : public app {
     ~running_app() override { stop(std::chrono::milliseconds(0)); }
 
     result<void> start() {
-        runtime_ = net::make_runtime(options_.network_threads, options_.worker_threads);
+        // Signing is most of the work and the least urgent: what commits and what answers goes
+        // first when a cascade has more to sign than there are processors for.
+        runtime_ = net::make_runtime(options_.network_threads, options_.worker_threads, 10);
         common_.runtime = runtime_.get();
         if (auto r = open_everything(); !r) return r;
         if (auto r = start_delivery(); !r) return r;
@@ -51,11 +58,16 @@ class running_app final : public app {
         // Long polls are answered and pushes ended before the listeners wait for requests.
         for (auto& t : tenants_)
             if (t->out && started_) t->out->stop();
+        // What waits for a bulk operation is answered; the operation goes on at the next start.
+        for (auto& t : tenants_)
+            if (t->bulk) t->bulk->stop();
         for (auto* server : {server_.get(), admin_.get()})
             stop_server(server, grace);
         for (auto& t : tenants_)
             if (t->auth) t->auth->stop();
         if (clock_) clock_->stop();
+        if (drain_) drain_->stop();
+        if (pacer_) pacer_->stop();
         if (keeper_) keeper_->stop();
         // Handlers are on their way through the store: it drains before the threads go.
         if (runtime_) runtime_->stop();
@@ -83,6 +95,9 @@ class running_app final : public app {
             return r;
         guard_ = std::make_shared<clock_guard>(read_clocks(*common_.time), last_commit);
         common_.guard = guard_;
+        // Asked by what starts when all tenants are there.
+        pacer_ = make_pacer(*runtime_, {[this] { return healthy_lag(); },
+                                        common_.settings.ssf.max_stale / 3});
         for (const auto& settings : common_.settings.issuers)
             if (auto r = add_tenant(settings); !r) return r;
         return {};
@@ -103,6 +118,8 @@ class running_app final : public app {
         if (!auth) return auth.error();
         t->auth = std::move(*auth);
         t->out = make_delivery(t->service);
+        t->service.lists = make_status_lists(t->service);
+        t->bulk = make_bulk_runner(t->service, pacer_);
         tenants_.push_back(std::move(t));
         return {};
     }
@@ -114,17 +131,34 @@ class running_app final : public app {
             outs.push_back(t->out.get());
             services.push_back(&t->service);
         }
+        std::vector<std::shared_ptr<status_lists>> lists;
+        for (auto* s : services)
+            if (s->lists) lists.push_back(s->lists);
         store_->set_commit_listener(
-            [outs](std::shared_ptr<const std::vector<store::signal>> batch) {
+            [outs, lists](std::shared_ptr<const std::vector<store::signal>> batch) {
                 for (auto* out : outs)
                     out->committed(batch);
+                for (const auto& l : lists)
+                    l->committed(*batch);
             });
+        drain_ = make_family_drain(common_, services, pacer_);
+        store_->set_mark_listener([drain = drain_] { drain->wake(); });
         started_ = true;
         for (auto* out : outs)
             if (auto r = out->start(); !r) return r;
-        clock_ = make_mission_clock(common_, services, guard_);
+        clock_ = make_mission_clock(common_, services, guard_, pacer_);
         clock_->start();
+        drain_->start();
+        for (auto& t : tenants_)
+            t->bulk->start();
         return {};
+    }
+
+    std::chrono::milliseconds healthy_lag() const {
+        auto lag = std::chrono::milliseconds(0);
+        for (const auto& t : tenants_)
+            lag = std::max(lag, t->out->healthy_lag());
+        return lag;
     }
 
     void keep_keys() {
@@ -145,6 +179,8 @@ class running_app final : public app {
             add_token_routes(routes, t->service, *t->auth);
             add_stream_routes(routes, t->service, *t->auth, *t->out);
             add_mission_routes(routes, t->service, *t->auth, *t->out);
+            add_status_list_route(routes, t->service);
+            add_manage_route(routes, t->service, *t->auth, t->bulk);
             add_admin_stream_routes(routes, t->service, *t->auth, *t->out);
             auto& of_admin = admin_front_->add_issuer(t->service.settings.path, t->auth.get());
             name_resource_metadata(of_admin, t->service);
@@ -192,13 +228,26 @@ class running_app final : public app {
         });
         r.add("GET", "/metrics", [this](net::http_request, std::string, net::responder respond) {
             auto in = std::make_shared<metrics_input>();
-            common_.db->read(
-                [in](const store::rows& rows) {
-                    in->head = rows.head();
-                    in->tail = rows.tail();
-                },
-                [this, in, respond](result<void>) { respond(metrics_answer(*in)); });
+            common_.db->read([this, in](const store::rows& rows) { read_metrics(rows, *in); },
+                             [this, in, respond](result<void>) { respond(metrics_answer(*in)); });
         });
+    }
+
+    // THREAD: a reader's.
+    void read_metrics(const store::rows& rows, metrics_input& in) const {
+        in.head = rows.head();
+        in.tail = rows.tail();
+        in.oldest_cascade = rows.oldest_cascade();
+        in.next_deadline = rows.next_deadline();
+        in.now = common_.time->now();
+        for (const auto& t : tenants_) {
+            const auto id = t->service.id;
+            in.work.push_back(
+                {t->service.settings.url,
+                 rows.reports(id, store::report_status::open, 0, limits::list_page).size(),
+                 rows.waiting_transition_count(id),
+                 rows.bulk_jobs(id, store::bulk_status::running).size()});
+        }
     }
 
     net::http_response metrics_answer(metrics_input& in) {
@@ -232,7 +281,9 @@ class running_app final : public app {
     std::unique_ptr<net::runtime> runtime_;
     std::unique_ptr<store::store> store_;
     std::vector<std::unique_ptr<tenant>> tenants_;
+    std::shared_ptr<pacer> pacer_;
     std::shared_ptr<mission_clock> clock_;
+    std::shared_ptr<family_drain> drain_;
     std::shared_ptr<key_keeper> keeper_;
     std::unique_ptr<front> front_, admin_front_;
     std::unique_ptr<net::http_server> server_, admin_;

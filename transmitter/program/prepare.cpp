@@ -82,7 +82,7 @@ result<void> make_clients(config& settings, const std::string& folder) {
         {"operator",
          "",
          {"mission.read", "mission.write", "mission.scope", "mission_status", "mission_lifecycle",
-          "signals.emit", "ssf.admin"},
+          "mission_management", "signals.emit", "ssf.admin"},
          {"revoke", "suspend", "resume", "complete"},
          {"tenant", "user", "reason"},
          mission_visibility::kind::all},

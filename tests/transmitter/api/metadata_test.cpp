@@ -21,6 +21,7 @@ TEST_CASE("the metadata names what is there, and nothing else") {
     CHECK(a.text("verification_endpoint") == f.url("/ssf/verify"));
     CHECK(a.text("mission_status_endpoint") == f.url("/mission/status"));
     CHECK(a.text("mission_lifecycle_endpoint") == f.url("/mission/lifecycle"));
+    CHECK(a.text("mission_management_endpoint") == f.url("/mission/manage"));
     CHECK(a.text("mission_event_stream_endpoint") == f.url("/.well-known/ssf-configuration"));
     CHECK(a.number("mission_max_stale_seconds") == 90);
     CHECK(a.text("default_subjects") == "ALL");
@@ -28,14 +29,51 @@ TEST_CASE("the metadata names what is there, and nothing else") {
     CHECK(a.text("status_endpoint") == f.url("/ssf/status"));
     CHECK(a.text("add_subject_endpoint") == f.url("/ssf/subjects/add"));
     CHECK(a.text("remove_subject_endpoint") == f.url("/ssf/subjects/remove"));
-    for (const auto* absent : {"mission_management_endpoint", "critical_subject_members"})
-        CHECK_FALSE(a.json.HasMember(absent));
+    CHECK_FALSE(a.json.HasMember("critical_subject_members"));
     for (const auto& m : a.json.GetObject())
         if (m.value.IsArray()) CHECK(m.value.Size() > 0);
     const auto& methods = a.json["mission_status_endpoint_auth_methods_supported"];
     REQUIRE(methods.Size() == 2);
     CHECK(json::view(methods[0]) == "private_key_jwt");
     CHECK(json::view(methods[1]) == "access_token");
+}
+
+TEST_CASE("both documents have the members of the mission endpoints, with the same values") {
+    transmitter_fixture f;
+    for (const std::string document :
+         {"/.well-known/ssf-configuration", "/.well-known/oauth-authorization-server"}) {
+        CAPTURE(document);
+        const auto a = f.get(document);
+        REQUIRE(a.status == 200);
+        const auto list = [&](const std::string& name) {
+            const auto* found = json::find(a.json, name);
+            return found ? json::write(*found) : std::string();
+        };
+        for (const auto& [name, path] :
+             {std::pair{"status", "/mission/status"}, std::pair{"lifecycle", "/mission/lifecycle"},
+              std::pair{"management", "/mission/manage"}}) {
+            const auto endpoint = "mission_" + std::string(name) + "_endpoint";
+            CHECK(a.text(endpoint) == f.url(path));
+            CHECK(list(endpoint + "_auth_methods_supported") ==
+                  R"(["private_key_jwt","access_token"])");
+            const auto algs = list(endpoint + "_auth_signing_alg_values_supported");
+            CHECK(algs.find("\"ES256\"") != std::string::npos);
+            CHECK(algs.find("none") == std::string::npos);
+            CHECK(algs.find("HS") == std::string::npos);
+        }
+        CHECK(list("mission_status_signing_alg_values_supported") == R"(["ES256"])");
+        CHECK(a.number("mission_max_stale_seconds") == 90);
+        CHECK(a.text("mission_event_stream_endpoint") == f.url("/.well-known/ssf-configuration"));
+    }
+    // Each of the three is a resource of its own, with its own scope (RFC 9728).
+    for (const auto& [path, scope] : {std::pair{"/mission/status", "mission_status"},
+                                      std::pair{"/mission/lifecycle", "mission_lifecycle"},
+                                      std::pair{"/mission/manage", "mission_management"}}) {
+        const auto a = f.get("/.well-known/oauth-protected-resource" + std::string(path));
+        CHECK(a.text("resource") == f.url(path));
+        REQUIRE(a.json["scopes_supported"].Size() == 1);
+        CHECK(json::view(a.json["scopes_supported"][0]) == scope);
+    }
 }
 
 TEST_CASE("the bridge's critical members are named when a client uses it") {

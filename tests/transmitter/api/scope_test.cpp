@@ -71,6 +71,34 @@ TEST_CASE("widening is 403 extension_not_allowed and names the member") {
     CHECK(f.get("/missions/" + id, f.token("operator")).number("version") == 1);
 }
 
+TEST_CASE("who is named by what a prefix was narrowed to knows the mission from then on") {
+    transmitter_fixture f;
+    const auto set = [](const char* resource, const char* more) {
+        return R"([{"type":"mission_resource_access","resource":")" + std::string(resource) +
+               R"(","actions":["x"])" + more + "}]";
+    };
+    const auto made = f.post_json(
+        "/missions",
+        R"({"purpose":"p","approver":{"iss":"https://idp.example","sub":"alice"},)"
+        R"("subject":{"iss":"https://idp.example","sub":"bob"},"agent":{"client_id":"agent"},)"
+        R"("expires_at":"2099-01-01T00:00:00Z","authorization_details":)" +
+            set("https://stranger.example/", R"(,"resource_match":"prefix")") + "}",
+        f.token("operator"));
+    REQUIRE(made.status == 201);
+    const auto id = made.text("mission_id");
+    CHECK(f.get("/missions/" + id, f.token("stranger")).status == 404);
+    REQUIRE(f.post_json("/missions/" + id + "/scope",
+                        R"({"change":"narrowed","authorization_details":)" +
+                            set("https://stranger.example", "") +
+                            R"(,"approver":{"iss":"https://idp.example","sub":"alice"},)"
+                            R"("reason":"less"})",
+                        f.token("operator"))
+                .status == 200);
+    const auto seen = f.get("/missions/" + id, f.token("stranger"));
+    CHECK(seen.status == 200);
+    CHECK(f.status("stranger", id).status == 200);
+}
+
 TEST_CASE("an end may be drawn nearer") {
     transmitter_fixture f;
     const auto id = f.create();

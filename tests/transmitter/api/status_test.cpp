@@ -50,6 +50,24 @@ TEST_CASE("fresh_until is at most iat plus the bound") {
     CHECK(*json::find_int(claims, "iat") <= to_numeric_date(system_clock().now()));
 }
 
+TEST_CASE("a status says when its version was committed, whenever it is asked for") {
+    transmitter_fixture f;
+    const auto before = system_clock().now();
+    const auto id = f.create();
+    const auto committed_at = [&](const json::document& claims) {
+        const auto t = from_rfc3339(text(claims["mission"], "committed_at"));
+        REQUIRE(t);
+        return *t;
+    };
+    const auto approved = committed_at(f.claims(f.status("operator", id)));
+    CHECK(approved >= before);
+    const auto told = committed_at(f.claims(f.lifecycle("operator", id, "revoke")));
+    CHECK(told >= approved);
+    CHECK(told <= system_clock().now());
+    CHECK(committed_at(f.claims(f.status("operator", id))) == told);
+    CHECK(committed_at(f.claims(f.status("operator", id))) == told);
+}
+
 TEST_CASE("a suspension's deadline is shown while it stands, and only then") {
     transmitter_fixture f;
     const auto id = f.create();
@@ -101,6 +119,24 @@ TEST_CASE("a status needs an assertion for its own URL") {
     CHECK(a.text("error") == "unauthorized");
     CHECK(a.text("nonce") == "n");
     CHECK(f.send("GET", f.url("/mission/status")).status == 405);
+}
+
+TEST_CASE("a resource given as a list names each of its audiences, as in a signal") {
+    transmitter_fixture f([](config& c) {
+        c.missions.accept_unknown_types = true;
+        c.clients[1].missions.what = mission_visibility::kind::all;
+    });
+    auto body = f.mission_body();
+    const std::string entry =
+        R"({"type":"elsewhere","resource":["https://crm.example","https://erp.example"]})";
+    body.insert(body.rfind("]}"), "," + entry);
+    const auto a = f.post_json("/missions", body, f.token("operator"));
+    CAPTURE(a.body);
+    REQUIRE(a.status == 201);
+    const auto claims =
+        f.claims(f.status("erp", a.text("mission_id"), {{"audience", "https://erp.example"}}));
+    REQUIRE(claims["authorization_details"].Size() == 2);
+    CHECK(json::write(claims["authorization_details"][1]) == entry);
 }
 
 TEST_CASE("who was named once still gets the state after a narrowing, with no entries") {

@@ -72,6 +72,14 @@ TEST_CASE("a JWT access token is taken with its client, scopes, audiences and en
     CHECK(r->expires == now + std::chrono::seconds(60));
     CHECK(r->good_until == r->expires);
     CHECK(r->jkt == "J");
+    CHECK_FALSE(r->of_mission);
+}
+
+TEST_CASE("a token that carries a mission is told apart") {
+    const signing_key k;
+    const auto text = k.sign("at+jwt", claims(R"(,"client_id":"c1","mission":{"id":"m"})"));
+    CHECK(verify_jwt(peek_jwt(text)->token, issuer(), keys_of(k), now)->of_mission);
+    CHECK(read(R"({"active":true,"client_id":"c1","mission":{"id":"m"}})")->of_mission);
 }
 
 TEST_CASE("an at+jwt names its client; a user who is called like one is none") {

@@ -241,17 +241,63 @@ TEST_CASE("keys of a client come as a table, as JSON text or from a file") {
 }
 
 TEST_CASE("what comes with a later version is refused, not ignored") {
-    const std::string client = minimal + "[[client]]\nid = \"a\"\n";
-    for (const auto& text :
-         {std::string("[[issuer]]\nurl = \"https://a\"\nmode = \"mirror\"\n"),
-          std::string("[[issuer]]\nurl = \"https://a\"\nin_place_extension = true\n"),
-          minimal + "[store]\nurl = \"postgresql://localhost/x\"\n"}) {
-        CAPTURE(text);
-        const auto why = refusal(text);
-        CAPTURE(why);
-        CHECK(contains(why, "not available in this version"));
-        CHECK(contains(why, "t.toml:"));
-    }
+    const auto why = refusal(minimal + "[store]\nurl = \"postgresql://localhost/x\"\n");
+    CAPTURE(why);
+    CHECK(contains(why, "not available in this version"));
+    CHECK(contains(why, "t.toml:"));
+}
+
+TEST_CASE("an issuer is the authority or mirrors one, and a mirror extends nothing") {
+    const auto issuer = [](const std::string& more) {
+        return read("[[issuer]]\nurl = \"https://a\"\n" + more);
+    };
+    CHECK_FALSE(issuer("")->issuers[0].mirror);
+    CHECK_FALSE(issuer("")->issuers[0].in_place_extension);
+    CHECK(issuer("mode = \"mirror\"\n")->issuers[0].mirror);
+    CHECK(issuer("in_place_extension = true\n")->issuers[0].in_place_extension);
+    CHECK(contains(refusal("[[issuer]]\nurl = \"https://a\"\nmode = \"mirror\"\n"
+                           "in_place_extension = true\n"),
+                   "does not go with"));
+    CHECK(contains(refusal("[[issuer]]\nurl = \"https://a\"\nmode = \"slave\"\n"), "mode"));
+}
+
+TEST_CASE("families are bounded, and an unknown type is refused unless the operator says so") {
+    const auto standing = read(minimal);
+    REQUIRE(standing);
+    CHECK(standing->missions.max_depth == 16);
+    CHECK(standing->missions.max_children == 100'000);
+    CHECK_FALSE(standing->missions.accept_unknown_types);
+    const auto other = read(
+        minimal + "[missions]\nmax_depth = 2\nmax_children = 3\nunknown_types = \"accept\"\n");
+    REQUIRE(other);
+    CHECK(other->missions.max_depth == 2);
+    CHECK(other->missions.max_children == 3);
+    CHECK(other->missions.accept_unknown_types);
+    CHECK(contains(refusal(minimal + "[missions]\nmax_depth = 65\n"), "max_depth"));
+    CHECK(standing->missions.bulk_limit == 10'000);
+    CHECK(read(minimal + "[missions]\nbulk_limit = 7\n")->missions.bulk_limit == 7);
+    for (const std::string n : {"0", "20001"})
+        CHECK(contains(refusal(minimal + "[missions]\nbulk_limit = " + n + "\n"), "bulk_limit"));
+    CHECK(contains(refusal(minimal + "[missions]\nunknown_types = \"perhaps\"\n"),
+                   "unknown_types"));
+}
+
+TEST_CASE("a type of authorization_details is declared once, with a schema that can be used") {
+    testing::temporary_folder folder;
+    const auto schema = folder.path() + "/type.json";
+    std::ofstream(schema) << R"({"type":"object","required":["permissions"]})";
+    const auto declared = [&](const std::string& type, const std::string& file) {
+        return "[[authorization_type]]\ntype = \"" + type + "\"\nschema = \"" + file + "\"\n";
+    };
+    const auto c = read(minimal + declared("account_information", schema));
+    REQUIRE(c);
+    REQUIRE(c->authorization_types.size() == 1);
+    CHECK(c->authorization_types[0].type == "account_information");
+    CHECK(contains(refusal(minimal + declared("a", schema) + declared("a", schema)), "twice"));
+    CHECK(contains(refusal(minimal + declared("mission_resource_access", schema)), "built in"));
+    CHECK(contains(refusal(minimal + declared("a", folder.path() + "/none.json")), "none.json"));
+    std::ofstream(folder.path() + "/modern.json") << R"({"unevaluatedProperties":false})";
+    CHECK(contains(refusal(minimal + declared("a", folder.path() + "/modern.json")), "schema"));
 }
 
 TEST_CASE("issuers are told apart by their paths; two of one path are refused") {

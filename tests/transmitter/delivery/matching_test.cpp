@@ -62,6 +62,20 @@ TEST_CASE("authority_changed alone is withheld from who has not declared it, and
     CHECK_FALSE(of(narrowing, terms).withheld);
 }
 
+TEST_CASE(
+    "another authority that comes with a resumption is withheld likewise, with a hold it is not") {
+    auto resumed = change_of(1, 3);
+    resumed.authority_changed = true;
+    auto terms = terms_for({lifecycle});
+    CHECK(of(routed(1, resumed, 1), terms).forms.empty());
+    CHECK(of(routed(1, resumed, 1), terms).withheld);
+    auto held = change_of(1, 2);
+    held.authority_changed = true;
+    CHECK(of(routed(1, held, 1), terms).forms.size() == 1);
+    terms.visibility.authority_changed = true;
+    CHECK(of(routed(1, resumed, 1), terms).forms.size() == 1);
+}
+
 TEST_CASE("a change of authority that our form tells is not missed") {
     const auto narrowing = routed(1, narrowing_of(1, 2), 1);
     const auto m = of(narrowing, terms_for({ours("mission-scope-changed"), lifecycle}));

@@ -49,6 +49,25 @@ TEST_CASE("a long poll is answered at the commit, not at its end") {
     CHECK(got[0].mission_id == committed_mission(1));
 }
 
+TEST_CASE("sweeps see how far the streams at work are behind, and none that takes nothing") {
+    transmitter_fixture f;
+    const auto& delivery = f.running().delivery_of(0);
+    const auto stream = make_poll_stream(f, "erp");
+    make_poll_stream(f, "crm");  // never polled
+    take_first_heartbeat(f, stream);
+    CHECK(delivery.healthy_lag() == 0ms);
+    commit(f, 1, 1);
+    const auto got = heard(f, "erp", stream);
+    REQUIRE(got.size() == 1);
+    CHECK(transmitter_fixture::eventually([&] { return delivery.healthy_lag() > 0ms; }));
+    poll(f, "erp", stream, ack_of(got, R"("maxEvents":0)"));
+    // What waits for the other one counts for nothing.
+    CHECK(transmitter_fixture::eventually([&] { return delivery.healthy_lag() == 0ms; }));
+    const auto reports = delivery.reports();
+    CHECK(std::count_if(reports.begin(), reports.end(),
+                        [](const auto& r) { return r.lag_signals > 0; }) == 1);
+}
+
 TEST_CASE("a waiting poll is answered with the heartbeat when it is due") {
     transmitter_fixture f([](config& c) { c.ssf.heartbeat = 300ms; });
     const auto stream = make_poll_stream(f, "erp");
@@ -148,11 +167,13 @@ TEST_CASE("the largest authority there may be still makes a SET that a receiver 
     transmitter_fixture f;
     const auto stream = make_poll_stream(f, "erp");
     const auto authority_of = [](std::size_t octets, const std::string& actions) {
-        std::string out = R"("authorization_details":[)", entry;
+        std::string out = R"("authorization_details":[)", entry, long_ones;
+        for (int n = 10; n < 24; ++n)
+            long_ones += (n > 10 ? ",\"" : "\"") + std::string(200, 'x') + std::to_string(n) + "\"";
         while (out.size() + entry.size() < octets) {
             entry = R"({"type":"mission_resource_access","resource":"https://erp.example",)"
                     R"("actions":[)" +
-                    actions + "\"" + std::string(200, 'x') + "\"]}";
+                    actions + long_ones + "]}";
             out += (out.back() == '[' ? "" : ",") + entry;
         }
         return out + "]";
@@ -163,13 +184,13 @@ TEST_CASE("the largest authority there may be still makes a SET that a receiver 
         return f.post_json("/missions", body, f.token("operator"));
     };
     constexpr auto most = limits::authorization_details_bytes;
-    CHECK(create(authority_of(most + 1000, "\"a\",")).status == 400);
-    const auto made = create(authority_of(most - 2000, "\"a\","));
+    CHECK(create(authority_of(most + 5000, "\"a\",")).status == 400);
+    const auto made = create(authority_of(most - 4000, "\"a\","));
     REQUIRE(made.status == 201);
     const auto narrowed = f.post_json(
         "/missions/" + made.text("mission_id") + "/scope",
         R"({"change":"narrowed","approver":{"iss":"https://idp","sub":"alice"},"reason":"less",)" +
-            authority_of(most - 6000, "") + "}",
+            authority_of(most - 8000, "") + "}",
         f.token("operator"));
     CAPTURE(narrowed.body.substr(0, 300));
     REQUIRE(narrowed.status == 200);

@@ -186,3 +186,67 @@ TEST_CASE("the entry at fault is named") {
     CHECK(r.error().code == errc::exceeds_authority);
     CHECK(r.error().detail.starts_with("/authorization_details/1"));
 }
+
+TEST_CASE("a refusal names the member that exceeds, of the entry that comes closest") {
+    const std::string held =
+        R"([{"type":"mission_resource_access","resource":"https://crm.example","actions":["x"]},)"
+        R"({"type":"mission_resource_access","resource":"https://erp.example","actions":["a","b"],)"
+        R"("constraints":{"max_amount":{"amount":"100","currency":"EUR"},"tenant":"t"},)"
+        R"("delegation":{"max_depth":1,"children":{"max_children":2}}}])";
+    const auto fault = [&](std::string_view more, std::string_view resource = "https://erp.example",
+                           std::string_view actions = R"(["a"])") {
+        const auto c = json::parse(R"([{"type":"mission_resource_access","resource":")" +
+                                   std::string(resource) + R"(","actions":)" +
+                                   std::string(actions) + std::string(more) + "}]");
+        const auto h = json::parse(held);
+        REQUIRE(c);
+        REQUIRE(h);
+        const auto r = check_subset(*c, *h);
+        return r ? std::string("within") : r.error().detail.substr(0, r.error().detail.find(':'));
+    };
+    const std::string at = "/authorization_details/0";
+    const std::string all = R"(,"constraints":{"max_amount":{"amount":"9","currency":"EUR"},)"
+                            R"("tenant":"t"})";
+    CHECK(fault(all) == "within");
+    CHECK(fault(all, "https://new.example") == at + "/resource");
+    CHECK(fault(all, "https://erp.example", R"(["c"])") == at + "/actions");
+    CHECK(fault("") == at + "/constraints/max_amount");
+    CHECK(fault(R"(,"constraints":{"max_amount":{"amount":"9","currency":"EUR"}})") ==
+          at + "/constraints/tenant");
+    CHECK(
+        fault(R"(,"constraints":{"max_amount":{"amount":"101","currency":"EUR"},"tenant":"t"})") ==
+        at + "/constraints/max_amount");
+    CHECK(fault(all + R"(,"delegation":{"max_depth":2})") == at + "/delegation/max_depth");
+    CHECK(fault(all + R"(,"delegation":{"max_depth":1,"children":{"max_children":3}})") ==
+          at + "/delegation/children");
+    CHECK(fault(all + R"(,"x":1)") == at + "/x");
+    CHECK(fault(all + R"(,"resource_match":"glob")") == at + "/resource_match");
+}
+
+TEST_CASE("delegation.children may shrink, not appear or grow") {
+    const auto with = [](const char* c) {
+        return entry(R"(["a"])",
+                     std::string(R"(,"delegation":{"max_depth":1,"children":)") + c + "}");
+    };
+    const auto without = entry(R"(["a"])", R"(,"delegation":{"max_depth":1})");
+    CHECK(subset(without, with("{}")));
+    CHECK_FALSE(subset(with("{}"), without));
+    CHECK(subset(with(R"({"max_children":2})"), with(R"({"max_children":2})")));
+    CHECK(subset(with(R"({"max_children":1})"), with("{}")));
+    CHECK_FALSE(subset(with("{}"), with(R"({"max_children":2})")));
+    CHECK_FALSE(subset(with(R"({"max_children":3})"), with(R"({"max_children":2})")));
+    // Without a number it is one generation.
+    CHECK_FALSE(subset(with(R"({"max_child_depth":2})"), with("{}")));
+    CHECK(subset(with("{}"), with(R"({"max_child_depth":2})")));
+    CHECK_FALSE(subset(with(R"({"max_child_depth":3})"), with(R"({"max_child_depth":2})")));
+    CHECK(subset(with(R"({"allowed_child_actors":[{"sub":"a"}]})"),
+                 with(R"({"allowed_child_actors":[{"sub":"b"},{"sub":"a"}]})")));
+    CHECK_FALSE(subset(with(R"({"allowed_child_actors":[{"sub":"c"}]})"),
+                       with(R"({"allowed_child_actors":[{"sub":"a"}]})")));
+    // What the rule does not know is carried unchanged.
+    CHECK(
+        subset(with(R"({"child_creation_policy":"p"})"), with(R"({"child_creation_policy":"p"})")));
+    CHECK_FALSE(
+        subset(with(R"({"child_creation_policy":"q"})"), with(R"({"child_creation_policy":"p"})")));
+    CHECK_FALSE(subset(with("{}"), with(R"({"child_creation_policy":"p"})")));
+}
