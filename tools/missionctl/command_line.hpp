@@ -19,6 +19,15 @@ enum class verb {
     mission_resume,
     mission_complete,
     mission_scope,
+    mission_tree,
+    mission_history,
+    mission_report,
+    mission_reports,
+    manage_enumerate,
+    manage_bulk,
+    audit,
+    report_list,
+    report_decide,
     stream_list,
     stream_show,
     stream_pause,
@@ -42,6 +51,18 @@ struct invocation {
     std::string until, on_expiry;  // suspend
     std::string expires_at;        // create, scope; a moment or a duration
     std::string mission_id, idempotency_key, purpose, agent, tenant;  // create
+    std::string predecessor;   // create; parent: list, create
+    std::string change;        // scope
+    std::string at;            // get: as it was then
+    bool from_root = false;    // tree
+    std::string kind, detail;  // report
+    std::string decision;      // report decide
+    // manage: the members of a filter, and a bulk operation's steps.
+    std::string filter, subject_iss, subject_sub, created_after, created_before;
+    std::vector<std::string> states;
+    std::string operation, bulk_token;
+    bool review = false, execute = false, yes = false;
+    bool verify = false;  // audit
     std::string approver_iss, approver_sub;
     std::string state, parent, cursor;  // list
     int limit = 0;                      // list; 0: the server's own

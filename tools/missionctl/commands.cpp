@@ -1,11 +1,10 @@
 #include "tools/missionctl/commands.hpp"
 
-#include <fstream>
 #include <istream>
-#include <iterator>
 #include <ostream>
 
 #include "jose/digest.hpp"
+#include "tools/missionctl/answers.hpp"
 #include "tools/missionctl/duration.hpp"
 #include "tools/missionctl/print.hpp"
 
@@ -13,36 +12,6 @@ namespace mission::tools {
 namespace {
 
 namespace rj = RAPIDJSON_NAMESPACE;
-
-// What an answer is to the program: its JSON text, and how people read it.
-struct shown {
-    std::string json, text;
-};
-
-// Sets a member of a request that a flag gives, whether or not the file has it.
-void set(json::document& request, std::string_view name, json::value v) {
-    auto& a = request.GetAllocator();
-    request.RemoveMember(json::make_string(name, a));
-    request.AddMember(json::make_string(name, a), v, a);
-}
-
-void set_text(json::document& request, std::string_view name, const std::string& text) {
-    if (!text.empty()) set(request, name, json::make_string(text, request.GetAllocator()));
-}
-
-result<json::document> read_json(const std::string& file, std::istream& in) {
-    std::string text;
-    if (file == "-") {
-        text.assign(std::istreambuf_iterator<char>(in), {});
-    } else {
-        std::ifstream from(file, std::ios::binary);
-        if (!from) return error{errc::io_error, "cannot read " + file};
-        text.assign(std::istreambuf_iterator<char>(from), {});
-    }
-    auto parsed = json::parse(text);
-    if (!parsed) return error{parsed.error().code, file + ": " + parsed.error().detail};
-    return parsed;
-}
 
 void set_expiry(json::document& request, const std::string& typed, wall_time now) {
     if (typed.empty()) return;
@@ -58,6 +27,8 @@ result<shown> create(const invocation& typed, session& to, std::istream& in, wal
     set_text(*request, "mission_id", typed.mission_id);
     set_text(*request, "purpose", typed.purpose);
     set_text(*request, "tenant", typed.tenant);
+    set_text(*request, "parent", typed.parent);
+    set_text(*request, "predecessor", typed.predecessor);
     if (!typed.agent.empty()) {
         auto& a = request->GetAllocator();
         json::value agent(rj::kObjectType);
@@ -70,7 +41,7 @@ result<shown> create(const invocation& typed, session& to, std::istream& in, wal
     auto reply = to.call("POST", "/missions", json::write(*request), "mission.write", true,
                          {{"idempotency-key", key}});
     if (!reply) return reply.error();
-    return shown{reply->text, print_mission(reply->body)};
+    return shown{reply->text, print_mission(reply->body), 0};
 }
 
 result<shown> scope(const invocation& typed, session& to, std::istream& in, wall_time now) {
@@ -88,6 +59,7 @@ result<shown> scope(const invocation& typed, session& to, std::istream& in, wall
             return error{errc::invalid_argument, "an array or an object is needed"};
         }
     }
+    set_text(request, "change", typed.change);
     if (!json::find(request, "change")) set_text(request, "change", "narrowed");
     set_text(request, "reason", typed.reason);
     set_expiry(request, typed.expires_at, now);
@@ -104,7 +76,7 @@ result<shown> scope(const invocation& typed, session& to, std::istream& in, wall
     auto reply = to.call("POST", "/missions/" + typed.id + "/scope", json::write(request),
                          "mission.scope", true);
     if (!reply) return reply.error();
-    return shown{reply->text, print_mission(reply->body)};
+    return shown{reply->text, print_mission(reply->body), 0};
 }
 
 result<shown> operate(const invocation& typed, session& to, const char* operation, wall_time now) {
@@ -118,13 +90,13 @@ result<shown> operate(const invocation& typed, session& to, const char* operatio
     auto claims =
         to.signed_call(session::form::lifecycle, typed.id, std::move(fields), typed.nonce);
     if (!claims) return claims.error();
-    return shown{json::write(*claims), print_status(*claims)};
+    return shown{json::write(*claims), print_status(*claims), 0};
 }
 
 result<shown> status(const invocation& typed, session& to) {
     auto claims = to.signed_call(session::form::status, typed.id, {}, typed.nonce);
     if (!claims) return claims.error();
-    return shown{json::write(*claims), print_status(*claims)};
+    return shown{json::write(*claims), print_status(*claims), 0};
 }
 
 result<shown> list(const invocation& typed, session& to) {
@@ -138,7 +110,7 @@ result<shown> list(const invocation& typed, session& to) {
     const std::string path = "/missions" + (query.empty() ? "" : "?" + net::encode_form(query));
     auto reply = to.call("GET", path, {}, "mission.read", true);
     if (!reply) return reply.error();
-    return shown{reply->text, print_mission_list(reply->body)};
+    return shown{reply->text, print_mission_list(reply->body), 0};
 }
 
 result<shown> emit(const invocation& typed, session& to, std::istream& in) {
@@ -177,7 +149,7 @@ result<shown> emit(const invocation& typed, session& to, std::istream& in) {
     auto reply = to.call("POST", "/signals", json::write(request), "signals.emit", true,
                          {{"idempotency-key", key}});
     if (!reply) return reply.error();
-    return shown{reply->text, print_stream(reply->body)};
+    return shown{reply->text, print_stream(reply->body), 0};
 }
 
 std::string stream_path(const invocation& typed, const char* rest) {
@@ -191,7 +163,7 @@ result<shown> change_stream(const invocation& typed, session& to, const char* op
     auto reply =
         to.call("POST", stream_path(typed, operation), json::write(request), "ssf.admin", true);
     if (!reply) return reply.error();
-    return shown{reply->text, print_stream(reply->body)};
+    return shown{reply->text, print_stream(reply->body), 0};
 }
 
 result<shown> replay(const invocation& typed, session& to, wall_time now) {
@@ -206,15 +178,7 @@ result<shown> replay(const invocation& typed, session& to, wall_time now) {
     auto reply =
         to.call("POST", stream_path(typed, "/replay"), json::write(request), "ssf.admin", false);
     if (!reply) return reply.error();
-    return shown{reply->text, print_stream(reply->body)};
-}
-
-using printer = std::string (*)(const json::value&);
-
-result<shown> get(session& to, const std::string& path, std::string_view scopes, printer print) {
-    auto reply = to.call("GET", path, {}, scopes, true);
-    if (!reply) return reply.error();
-    return shown{reply->text, print(reply->body)};
+    return shown{reply->text, print_stream(reply->body), 0};
 }
 
 // Prints what is committed as it comes, until `count` was told, the output is closed or the
@@ -239,7 +203,16 @@ result<void> watch(const invocation& typed, session& to, std::ostream& out) {
     }
 }
 
-result<shown> dispatch(const invocation& typed, session& to, std::istream& in, wall_time now) {
+// "7d" is what lies behind here, where deadlines lie ahead.
+std::string moment_query(const invocation& typed, wall_time now) {
+    const auto when = parse_moment(typed.at, now);
+    if (!when) return {};
+    const bool duration = !from_rfc3339(typed.at);
+    return "?" + net::encode_form({{"at", to_rfc3339(duration ? now - (*when - now) : *when)}});
+}
+
+result<shown> dispatch(const invocation& typed, session& to, std::istream& in, std::ostream& err,
+                       wall_time now) {
     switch (typed.what) {
         case verb::mission_create:
             return create(typed, to, in, now);
@@ -258,7 +231,24 @@ result<shown> dispatch(const invocation& typed, session& to, std::istream& in, w
         case verb::mission_complete:
             return operate(typed, to, "complete", now);
         case verb::mission_get:
-            return get(to, "/missions/" + typed.id, "mission.read", print_mission);
+            return get(to, "/missions/" + typed.id + moment_query(typed, now), "mission.read",
+                       print_mission);
+        case verb::mission_tree:
+            return tree(typed, to);
+        case verb::mission_history:
+            return history(typed, to);
+        case verb::mission_report:
+            return report(typed, to);
+        case verb::mission_reports:
+            return reports(typed, to);
+        case verb::report_list:
+            return inbox(typed, to);
+        case verb::report_decide:
+            return decide(typed, to);
+        case verb::manage_enumerate:
+            return enumerate(typed, to, now);
+        case verb::manage_bulk:
+            return bulk(typed, to, in, err, now);
         case verb::stream_list:
             return get(to, "/admin/streams", "ssf.admin", print_stream_list);
         case verb::stream_show:
@@ -276,11 +266,12 @@ result<shown> dispatch(const invocation& typed, session& to, std::istream& in, w
             {
                 auto reply = to.call("DELETE", stream_path(typed, "/dead"), {}, "ssf.admin", false);
                 if (!reply) return reply.error();
-                return shown{reply->text, print_stream(reply->body)};
+                return shown{reply->text, print_stream(reply->body), 0};
             }
         case verb::signal_emit:
             return emit(typed, to, in);
         case verb::tail:
+        case verb::audit:
             break;  // no single answer: run_command
     }
     return error{errc::invalid_argument, "no such command"};
@@ -298,10 +289,11 @@ int run_command(const invocation& typed, session& to, std::istream& in, std::ost
         const auto ended = watch(typed, to, out);
         return ended ? 0 : failed(ended.error());
     }
-    const auto answer = dispatch(typed, to, in, now);
+    if (typed.what == verb::audit) return audit(typed, to, out, err);
+    const auto answer = dispatch(typed, to, in, err, now);
     if (!answer) return failed(answer.error());
     out << (typed.json ? answer->json + "\n" : answer->text);
-    return out.flush() ? 0 : 1;
+    return out.flush() ? answer->status : 1;
 }
 
 }  // namespace mission::tools

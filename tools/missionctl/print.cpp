@@ -111,12 +111,23 @@ std::string table(const std::vector<std::string>& heads,
     return out;
 }
 
+std::string shortened(std::string text) {
+    if (text.size() <= 50) return text;
+    std::size_t cut = 47;  // not inside a character
+    while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80)
+        --cut;
+    return text.substr(0, cut) + "...";
+}
+
 std::string print_mission(const json::value& mission) {
     std::string out = facts(
-        mission, {"mission_id", "issuer", "state", "version", "purpose", "agent", "approver",
-                  "subject", "tenant", "approved_at", "changed_at", "expires_at", "suspend_until",
-                  "on_expiry", "reason", "parent", "predecessor", "successor", "authority_hash"});
+        mission,
+        {"mission_id",  "issuer",      "at",         "active",        "state",     "own_state",
+         "version",     "purpose",     "agent",      "approver",      "subject",   "tenant",
+         "approved_at", "changed_at",  "expires_at", "suspend_until", "on_expiry", "reason",
+         "parent",      "predecessor", "successor",  "authority_hash"});
     out += authority(mission);
+    out += print_details(mission);
     const auto* streams = json::find(mission, "streams");
     if (streams && streams->IsArray()) {
         const auto version = json::find_int(mission, "version").value_or(0);
@@ -146,16 +157,9 @@ std::string print_mission_list(const json::value& page) {
     std::vector<std::vector<std::string>> rows;
     for (const auto& m : missions->GetArray()) {
         const auto* agent = json::find(m, "agent");
-        std::string purpose = cell(m, "purpose");
-        if (purpose.size() > 50) {
-            std::size_t cut = 47;  // not inside a character
-            while (cut > 0 && (static_cast<unsigned char>(purpose[cut]) & 0xC0) == 0x80)
-                --cut;
-            purpose = purpose.substr(0, cut) + "...";
-        }
         rows.push_back({cell(m, "mission_id"), cell(m, "state"), cell(m, "version"),
                         agent ? cell(*agent, "client_id") : std::string(), cell(m, "expires_at"),
-                        purpose});
+                        shortened(cell(m, "purpose"))});
     }
     std::string out = table({"MISSION", "STATE", "VERSION", "AGENT", "EXPIRES", "PURPOSE"}, rows);
     if (page.IsObject())

@@ -9,6 +9,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// A bulk operation is answered when it is done.
+constexpr auto management_timeout = 60s;
+
 // Where a document of this name lies for an issuer: between host and path (RFC 8414 section 3.1,
 // SSF 1.0 "Transmitter Configuration"). The issuer comes without a slash at its end.
 std::string well_known(const std::string& issuer, std::string_view name) {
@@ -102,6 +105,7 @@ result<void> session::discover() {
     m.jwks_uri = text_of(*ssf, "jwks_uri");
     m.lifecycle_endpoint = text_of(*ssf, "mission_lifecycle_endpoint");
     m.status_endpoint = text_of(*ssf, "mission_status_endpoint");
+    m.management_endpoint = text_of(*ssf, "mission_management_endpoint");
     if (const auto* algs = json::find(*ssf, "mission_status_signing_alg_values_supported");
         algs && algs->IsArray())
         for (const auto& a : algs->GetArray())
@@ -115,8 +119,8 @@ result<void> session::discover() {
         m.token_endpoint = text_of(*oauth, "token_endpoint");
     }
     // Tokens and assertions go to the issuer's own origin and nowhere else.
-    for (const auto* url :
-         {&m.token_endpoint, &m.jwks_uri, &m.lifecycle_endpoint, &m.status_endpoint})
+    for (const auto* url : {&m.token_endpoint, &m.jwks_uri, &m.lifecycle_endpoint,
+                            &m.status_endpoint, &m.management_endpoint})
         if (!url->empty() && origin_of(*url) != origin_of(settings_.server))
             return error{errc::bad_response, "metadata names another host: " + *url};
     meta_ = std::move(m);
@@ -229,34 +233,69 @@ result<json::document> session::signed_call(form which, const std::string& missi
     if (!nonce_was_given) nonce = jose::random_id(24);
     fields.emplace_back("mission_id", mission_id);
     fields.emplace_back("nonce", nonce);
+    auto answer = proven_call(endpoint, [&](net::client_request& r, const form_fields& proof) {
+        r.fields.add("content-type", "application/x-www-form-urlencoded");
+        auto sent = fields;
+        sent.insert(sent.end(), proof.begin(), proof.end());
+        r.body = net::encode_form(sent);
+    });
+    if (!answer) return answer.error();
+    return check_status(*answer, mission_id, nonce, which == form::lifecycle && nonce_was_given);
+}
+
+result<std::string> session::proven_call(
+    const std::string& endpoint,
+    const std::function<void(net::client_request&, const form_fields& proof)>& fill) {
     auto response = send_again(
         [&]() -> result<net::client_request> {
             net::client_request r;
             r.method = "POST";
             r.url = endpoint;
-            r.fields.add("content-type", "application/x-www-form-urlencoded");
-            auto sent = fields;
+            form_fields proof;
             if (key_) {
-                auto proof = assertion(endpoint);
-                if (!proof) return proof.error();
-                sent.emplace_back("client_assertion_type",
-                                  "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-                sent.emplace_back("client_assertion", *proof);
+                auto signed_proof = assertion(endpoint);
+                if (!signed_proof) return signed_proof.error();
+                proof = {{"client_assertion_type",
+                          "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+                         {"client_assertion", *signed_proof}};
             } else {
                 r.fields.add("authorization", "Bearer " + settings_.token);
             }
-            r.body = net::encode_form(sent);
+            fill(r, proof);
             return r;
         },
         true);
     if (!response) return response.error();
     if (response->status != 200) return refusal(response->status, response->body);
-    return check_status(response->body, mission_id, nonce,
-                        which == form::lifecycle && nonce_was_given);
+    return std::move(response->body);
 }
 
-result<json::document> session::check_status(const std::string& jws, const std::string& mission_id,
-                                             const std::string& nonce, bool may_have_expired) {
+result<json::document> session::manage(const json::value& request, std::string nonce) {
+    if (auto ok = discover(); !ok) return ok.error();
+    if (meta_.management_endpoint.empty())
+        return error{errc::bad_response, "the server does not offer that"};
+    const bool nonce_was_given = !nonce.empty();
+    if (!nonce_was_given) nonce = jose::random_id(24);
+    auto answer = proven_call(
+        meta_.management_endpoint, [&](net::client_request& r, const form_fields& proof) {
+            json::document body;
+            body.CopyFrom(request, body.GetAllocator());
+            json::add(body, "nonce", std::string_view(nonce), body.GetAllocator());
+            for (const auto& [name, value] : proof)
+                json::add(body, name, std::string_view(value), body.GetAllocator());
+            r.fields.add("content-type", "application/json");
+            r.body = json::write(body);
+            r.timeout = management_timeout;
+        });
+    if (!answer) return answer.error();
+    auto signed_by = keys();
+    if (!signed_by) return signed_by.error();
+    return verify_management(*answer, *signed_by,
+                             {meta_.issuer, settings_.client_id, settings_.client_id, nonce, "",
+                              meta_.status_algs, time_.now(), nonce_was_given});
+}
+
+result<jose::key_set> session::keys() {
     auto response = http_->send([&] {
         net::client_request r;
         r.url = meta_.jwks_uri;
@@ -264,7 +303,12 @@ result<json::document> session::check_status(const std::string& jws, const std::
     }());
     if (!response) return response.error();
     if (response->status != 200) return refusal(response->status, response->body);
-    auto keys = jose::key_set::parse(response->body);
+    return jose::key_set::parse(response->body);
+}
+
+result<json::document> session::check_status(const std::string& jws, const std::string& mission_id,
+                                             const std::string& nonce, bool may_have_expired) {
+    auto keys = this->keys();
     if (!keys) return keys.error();
     status_expectation expected;
     expected.issuer = meta_.issuer;
@@ -278,18 +322,21 @@ result<json::document> session::check_status(const std::string& jws, const std::
     return verify_status(jws, *keys, expected);
 }
 
-result<json::document> verify_status(std::string_view jws, const jose::key_set& keys,
+namespace {
+
+// What every signed answer of the mission drafts must be; `most`: octets of it.
+result<json::document> verify_answer(std::string_view jws, std::string_view typ, std::size_t most,
+                                     const jose::key_set& keys,
                                      const status_expectation& expected) {
-    const auto token = jose::parse_compact(jws);
+    const auto token = jose::parse_compact(jws, most);
     if (!token) return token.error();
-    if (token->typ != "mission-status-response+jwt")
-        return error{errc::wrong_typ, "the answer is no mission status"};
+    if (token->typ != typ) return error{errc::wrong_typ, "the answer is of another type"};
     // Only what the metadata advertises, of what we know to be sound.
     std::vector<jose::alg> allowed;
     for (const auto& a : expected.algs)
         if (const auto known = jose::parse_alg(a)) allowed.push_back(*known);
     if (auto ok = jose::verify(*token, keys, allowed); !ok) return ok.error();
-    auto claims = json::parse(token->payload);
+    auto claims = json::parse(token->payload, most);
     if (!claims) return claims.error();
     if (text_of(*claims, "iss") != expected.issuer)
         return error{errc::wrong_issuer, "the answer is another issuer's"};
@@ -300,9 +347,6 @@ result<json::document> verify_status(std::string_view jws, const jose::key_set& 
         return error{errc::bad_claims, "the answer is for another client"};
     if (text_of(*claims, "nonce") != expected.nonce)
         return error{errc::bad_claims, "the answer has another nonce"};
-    const auto* mission = json::find(*claims, "mission");
-    if (!mission || text_of(*mission, "id") != expected.mission_id)
-        return error{errc::bad_claims, "the answer is about another mission"};
     const auto iat = json::find_int(*claims, "iat"), exp = json::find_int(*claims, "exp");
     const auto now = to_numeric_date(expected.now);
     const auto skew = std::chrono::seconds(limits::clock_skew).count();
@@ -310,7 +354,28 @@ result<json::document> verify_status(std::string_view jws, const jose::key_set& 
         return error{errc::issued_in_future, "the answer is from the future"};
     if (!exp || (*exp + skew < now && !expected.may_have_expired))
         return error{errc::token_expired, "the answer has expired"};
-    return std::move(*claims);
+    return claims;
+}
+
+}  // namespace
+
+result<json::document> verify_status(std::string_view jws, const jose::key_set& keys,
+                                     const status_expectation& expected) {
+    auto claims =
+        verify_answer(jws, "mission-status-response+jwt", limits::token_bytes, keys, expected);
+    if (!claims) return claims;
+    const auto* mission = json::find(*claims, "mission");
+    if (!mission || text_of(*mission, "id") != expected.mission_id)
+        return error{errc::bad_claims, "the answer is about another mission"};
+    return claims;
+}
+
+result<json::document> verify_management(std::string_view jws, const jose::key_set& keys,
+                                         const status_expectation& expected) {
+    auto claims = verify_answer(jws, "mission-management-response+jwt", limits::http_response_bytes,
+                                keys, expected);
+    if (claims && !claims->IsObject()) return error{errc::bad_claims, "the answer is no object"};
+    return claims;
 }
 
 }  // namespace mission::tools

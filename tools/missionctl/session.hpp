@@ -21,7 +21,8 @@ namespace mission::tools {
 using form_fields = std::vector<std::pair<std::string, std::string>>;
 
 struct metadata {
-    std::string issuer, token_endpoint, jwks_uri, lifecycle_endpoint, status_endpoint;
+    std::string issuer, token_endpoint, jwks_uri, lifecycle_endpoint, status_endpoint,
+        management_endpoint;
     std::vector<std::string> status_algs;
 };
 
@@ -55,6 +56,10 @@ class session {
     result<json::document> signed_call(form which, const std::string& mission_id,
                                        form_fields fields, std::string nonce);
 
+    // POST /mission/manage: authenticated, repeated with the same nonce until it is answered, and
+    // the signed answer verified. `nonce` empty: one of our own. Gives the answer's claims.
+    result<json::document> manage(const json::value& request, std::string nonce);
+
   private:
     session(settings s, std::unique_ptr<blocking_http> http, const clock& time,
             std::function<void(std::chrono::milliseconds)> wait);
@@ -66,6 +71,11 @@ class session {
     result<std::string> bearer(std::string_view scopes);
     result<std::string> assertion(const std::string& audience) const;
     result<json::document> get_json(const std::string& url);
+    // Asks with our own proof until there is an answer; the body of a 200.
+    result<std::string> proven_call(
+        const std::string& endpoint,
+        const std::function<void(net::client_request&, const form_fields& proof)>& fill);
+    result<jose::key_set> keys();
     result<json::document> check_status(const std::string& jws, const std::string& mission_id,
                                         const std::string& nonce, bool may_have_expired);
     result<net::http_response> send_again(const std::function<result<net::client_request>()>& make,
@@ -92,5 +102,9 @@ struct status_expectation {
 };
 result<json::document> verify_status(std::string_view jws, const jose::key_set& keys,
                                      const status_expectation& expected);
+// The same checks of a management answer (draft-mcguinness-oauth-mission-management "Mission
+// Management Endpoint"): `mission_id` does not count.
+result<json::document> verify_management(std::string_view jws, const jose::key_set& keys,
+                                         const status_expectation& expected);
 
 }  // namespace mission::tools
