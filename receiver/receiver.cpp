@@ -12,6 +12,7 @@
 
 #include "events/mission_event.hpp"
 #include "net/server.hpp"
+#include "receiver/confirmation.hpp"
 #include "receiver/engine/engine.hpp"
 #include "receiver/options.hpp"
 #include "receiver/subscribe/push.hpp"
@@ -134,6 +135,9 @@ class facade final : public ms::receiver, public ms::mission_cache {
         return check(id);
     }
 
+    void confirm(std::string_view id, std::function<void(ms::confirmation)> done) override;
+    ms::confirmation confirm(std::string_view id, milliseconds timeout) override;
+
     std::shared_ptr<const ms::authority> authority_of(std::string_view id) const override {
         auto* e = engine_of();
         const auto* issuer = issuer_.load(std::memory_order_acquire);
@@ -241,6 +245,14 @@ class facade final : public ms::receiver, public ms::mission_cache {
             engine_->watch();
         }));
     }
+    // Nothing can be asked; why.
+    std::optional<ms::confirmation> cannot_confirm(std::string_view id) const {
+        if (engine_of() == nullptr || !desk_) return unconfirmed("the receiver is not started");
+        if (!events::valid_mission_id(id)) return unconfirmed("not a mission id");
+        if (issuer_.load(std::memory_order_acquire) == nullptr)
+            return unconfirmed("the transmitter is not discovered yet");
+        return std::nullopt;
+    }
     void make_engine(credentials& who);
     void keep_dpop_key(credentials& who);
     void warn_of_plain_token();
@@ -283,6 +295,34 @@ class facade final : public ms::receiver, public ms::mission_cache {
     };
     const std::shared_ptr<host_gate> gate_ = std::make_shared<host_gate>();
 };
+
+void facade::confirm(std::string_view id, std::function<void(ms::confirmation)> done) {
+    if (auto why = cannot_confirm(id)) {
+        return run_on_host([why = std::move(*why), done = std::move(done)] { done(why); });
+    }
+    desk_->ask_alone(key_of(id), [this, id = std::string(id),
+                                  done = std::move(done)](const status_desk::reply& come) {
+        run_on_host([this, id, done, told = confirmation_of(come)]() mutable {
+            told.now = check(id);
+            done(std::move(told));
+        });
+    });
+}
+
+ms::confirmation facade::confirm(std::string_view id, milliseconds timeout) {
+    if (auto why = cannot_confirm(id)) return std::move(*why);
+    // Not on the host executor: the caller may be one of its threads.
+    auto answered = std::make_shared<std::promise<ms::confirmation>>();
+    auto future = answered->get_future();
+    desk_->ask_alone(key_of(id), [answered](const status_desk::reply& come) {
+        answered->set_value(confirmation_of(come));
+    });
+    auto told = future.wait_for(timeout) == std::future_status::ready
+                    ? future.get()
+                    : unconfirmed("Mission Status did not answer in time");
+    told.now = check(id);
+    return told;
+}
 
 // A client that has a secret alone proves itself to Mission Status with a key of its own making,
 // the same in each run (wire.md section 4).

@@ -119,6 +119,7 @@ applied apply_event(const record& before, const events::mission_change& c) {
     next.version = c.version;
     next.state = c.state;
     if (!c.log_epoch.empty()) next.log_epoch = c.log_epoch;
+    next.committed_at = c.committed_at;
     next.expires_at = c.expires_at;
     next.suspend_until = c.suspend_until;
     next.successor = c.successor.value_or("");
@@ -167,6 +168,7 @@ applied apply_status(const record& before, const status_word& s) {
         out.note = "refused: " + s.state + " after " + before.state;
         return out;
     }
+    if (s.committed_at || s.version != before.version || !same) next.committed_at = s.committed_at;
     next.version = s.version;
     next.state = s.state;
     if (!s.log_epoch.empty()) next.log_epoch = s.log_epoch;

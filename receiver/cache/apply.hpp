@@ -14,7 +14,8 @@ namespace mission::receiver {
 struct status_word {
     std::string id, issuer, state, log_epoch, successor;
     std::int64_t version = 0;
-    std::optional<wall_time> expires_at, fresh_until, suspend_until;
+    wall_time issued_at{};  // `iat`
+    std::optional<wall_time> committed_at, expires_at, fresh_until, suspend_until;
     std::optional<std::string> authority;  // JSON array; nullopt in a state-only answer
 };
 

@@ -23,6 +23,9 @@ struct record {
     std::string state;         // as last told under `log_epoch`
     std::int64_t version = 0;  // last applied; 0: nothing is known
     std::string log_epoch;
+    // When `version` was committed, by the transmitter's clock. Told, not kept: after a restart it
+    // is not known until somebody says so again.
+    std::optional<wall_time> committed_at;
     std::optional<wall_time> expires_at, suspend_until;
     std::string successor, reason;
 

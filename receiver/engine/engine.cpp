@@ -90,7 +90,7 @@ void engine::load(state_snapshot snapshot) {
             s.fresh_until = deadline_at(to_milliseconds(*s.now.fresh_until), now);
         }
         auto& at = missions_[s.now.key] = std::move(s);
-        show(at);
+        show(at, face_of(at), at.revision);
     }
     for (const auto& h : snapshot.holds)
         note_hold_loaded(h);
@@ -132,7 +132,7 @@ std::string engine::transmitter() const {
 
 // ------------------------------------------------------------------------------------ missions
 
-bool engine::show(slot& s) {
+engine::face engine::face_of(slot& s) {
     published p;
     p.told = told(s.now);
     p.version = s.now.version;
@@ -143,8 +143,13 @@ bool engine::show(slot& s) {
     } else if (!s.authority || s.authority->version != s.now.authority_version) {
         s.authority = parse_authority(*s.now.authority, s.now.authority_version);
     }
-    s.shown = p.told;
-    return authorities_.put(s.now.key.issuer, s.now.key.id, p, s.authority);
+    return {p, s.authority};
+}
+
+bool engine::show(slot& s, const face& f, std::uint64_t revision) {
+    s.shown = f.what.told;
+    s.shown_revision = revision;
+    return authorities_.put(s.now.key.issuer, s.now.key.id, f.what, f.authority);
 }
 
 void engine::take(slot& s, applied a, std::function<void(result<void>)> answered, after& later) {
@@ -160,7 +165,8 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     s.fresh_until =
         s.now.fresh_until ? deadline_at(to_milliseconds(*s.now.fresh_until), now) : deadline{};
     ++s.revision;
-    if (at_once && !show(s)) {
+    auto f = face_of(s);
+    if (at_once && !show(s, f, s.revision)) {
         later.push_back(
             [this] { log(log_level::error, "the cache is full: the mission stays unknown", {}); });
     }
@@ -174,9 +180,10 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     const bool tell = a.changed;
     const auto effect = a.effect.value_or(first ? ms::effect::resumed : ms::effect::scope_changed);
     auto tasks = w.tasks;
-    state_.submit(std::move(w), std::move(answered),
-                  [this, key = s.now.key, revision = s.revision, tasks = std::move(tasks), effect,
-                   tell] { committed(key, revision, tasks, effect, tell); });
+    state_.submit(
+        std::move(w), std::move(answered),
+        [this, key = s.now.key, revision = s.revision, f = std::move(f), tasks = std::move(tasks),
+         effect, tell] { committed(key, revision, f, tasks, effect, tell); });
     if (a.ask_status) {
         counts_.gaps.fetch_add(1, std::memory_order_relaxed);
         later.push_back([this, key = s.now.key] { hooks_.ask_status(key, true); });
@@ -184,7 +191,7 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
 }
 
 // On the state's writer thread, before the SET is acknowledged.
-void engine::committed(const mission_key& key, std::uint64_t revision,
+void engine::committed(const mission_key& key, std::uint64_t revision, const face& seen,
                        const std::vector<task_record>& tasks, ms::effect effect, bool tell) {
     after later;
     ms::mission_view v;
@@ -192,8 +199,9 @@ void engine::committed(const mission_key& key, std::uint64_t revision,
         std::lock_guard lock(m_);
         auto it = missions_.find(key);
         if (it == missions_.end()) return;
-        // A later change shows itself when its own turn comes.
-        if (it->second.revision == revision && !show(it->second)) {
+        // Not behind a denial that was shown before it was on disk; a later permission that is not
+        // on disk yet does not keep this one back.
+        if (revision > it->second.shown_revision && !show(it->second, seen, revision)) {
             later.push_back([this] {
                 log(log_level::error, "the cache is full: the mission stays unknown", {});
             });
@@ -306,6 +314,7 @@ ms::mission_view engine::view_locked(const slot& s) const {
     }
     v.state = s.now.state;
     v.log_version = s.now.version;
+    v.committed_at = s.now.committed_at;
     v.expires_at = s.now.expires_at;
     v.fresh_until = s.now.fresh_until;
     v.suspend_until = s.now.suspend_until;

@@ -121,6 +121,7 @@ class engine {
         std::uint64_t revision = 0;
         std::uint64_t doubted_at = 0;  // the revision that an event of another log_epoch made
         ms::standing shown = ms::standing::unknown;
+        std::uint64_t shown_revision = 0;
         std::shared_ptr<const ms::authority> authority;
     };
     enum class pause { undecided, none, paused };
@@ -140,9 +141,15 @@ class engine {
     void drop(events::received_set& set, const std::string& member,
               std::function<void(set_outcome)> done);
     void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later);
-    void committed(const mission_key& key, std::uint64_t revision,
+    // What readers are shown of a revision.
+    struct face {
+        published what;
+        std::shared_ptr<const ms::authority> authority;
+    };
+    void committed(const mission_key& key, std::uint64_t revision, const face& seen,
                    const std::vector<task_record>& tasks, ms::effect effect, bool tell);
-    bool show(slot& s);
+    face face_of(slot& s);
+    bool show(slot& s, const face& f, std::uint64_t revision);
     bool known_jti(const events::received_set& set) const;
     void remember_jti(const events::received_set& set, state_write& w);
     void put_stream(state_write& w);

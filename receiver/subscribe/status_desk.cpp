@@ -59,6 +59,37 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         pump();
     }
 
+    void ask_alone(const mission_key& key, std::function<void(reply)> done) override {
+        std::string audience;
+        std::uint64_t question = 0;
+        std::optional<errc> refused;
+        {
+            std::lock_guard lock(m_);
+            if (stopped_) {
+                refused = errc::cancelled;
+            } else if (alone_.size() >= limits::status_confirms_in_flight) {
+                refused = errc::unavailable;
+            } else {
+                question = ++questions_;
+                alone_[question] = std::move(done);
+                audience = audience_;
+            }
+        }
+        if (refused) return done(reply{*refused, {}, {}});
+        const auto asked = engine_.status_asked(key);
+        engine_.counts().status_requests.fetch_add(1, std::memory_order_relaxed);
+        // Before the octets leave, at the latest: an age counted from here is never too small.
+        const auto sent_at = std::chrono::steady_clock::now();
+        link_.ask_status(
+            key, audience,
+            [self = shared_from_this(), key, asked, question, sent_at](result<status_word> r) {
+                reply come{std::move(r), sent_at, std::chrono::steady_clock::now()};
+                self->tell(key, come.word);
+                self->engine_.on_status(key, come.word, asked,
+                                        [self, question, come] { self->reply_to(question, come); });
+            });
+    }
+
     void confirm(std::vector<mission_key> keys) override {
         {
             std::lock_guard lock(m_);
@@ -75,9 +106,11 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
 
     void stop() override {
         std::vector<std::function<void()>> waiters;
+        std::map<std::uint64_t, std::function<void(reply)>> alone;
         {
             std::lock_guard lock(m_);
             stopped_ = true;
+            alone.swap(alone_);
             pace_.reset();
             for (auto& [key, j] : jobs_) {
                 for (auto& w : j.waiters)
@@ -87,9 +120,22 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         }
         for (auto& w : waiters)
             w();
+        for (auto& [question, done] : alone)
+            done({});
     }
 
   private:
+    void reply_to(std::uint64_t question, const reply& come) {
+        std::function<void(reply)> done;
+        {
+            std::lock_guard lock(m_);
+            auto found = alone_.extract(question);
+            if (found.empty()) return;  // told by stop()
+            done = std::move(found.mapped());
+        }
+        done(come);
+    }
+
     bool recently_not_found(const mission_key& key) {
         const auto it = not_found_.find(key);
         return it != not_found_.end() && coarse_now().mono - it->second < not_found_kept_ms;
@@ -267,6 +313,8 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
     std::map<mission_key, std::int64_t> not_found_;
     std::deque<mission_key> urgent_, background_, confirming_;
     std::unique_ptr<net::timer> pace_;
+    std::uint64_t questions_ = 0;
+    std::map<std::uint64_t, std::function<void(reply)>> alone_;  // under way, by question
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // first, the others at a bounded rate, failures again while somebody depends on the answer.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -18,6 +19,13 @@ class status_desk {
     virtual ~status_desk() = default;
     // `done` (may be null) is called once the answer is durable, or has failed.
     virtual void ask(const mission_key& key, bool urgent, std::function<void()> done) = 0;
+    // One request for this asker alone, sent now: nobody's earlier question is answered with it,
+    // and it waits behind none. `done` once what came is durable, or with the error.
+    struct reply {
+        result<status_word> word = errc::cancelled;
+        std::chrono::steady_clock::time_point sent_at{}, received_at{};
+    };
+    virtual void ask_alone(const mission_key& key, std::function<void(reply)> done) = 0;
     // A new epoch: in this order, paced.
     virtual void confirm(std::vector<mission_key> keys) = 0;
     virtual void set_audience(std::string audience) = 0;

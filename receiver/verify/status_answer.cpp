@@ -8,14 +8,12 @@
 namespace mission::receiver {
 namespace {
 
+// "Equals": an answer that is for others as well is none of ours.
 bool names(const json::value& claims, std::string_view audience) {
     const auto* aud = json::find(claims, "aud");
     if (aud == nullptr) return false;
-    if (aud->IsString()) return json::view(*aud) == audience;
-    if (!aud->IsArray()) return false;
-    return std::any_of(aud->Begin(), aud->End(), [&](const json::value& one) {
-        return one.IsString() && json::view(one) == audience;
-    });
+    if (aud->IsArray() && aud->Size() == 1) aud = aud->Begin();
+    return aud->IsString() && json::view(*aud) == audience;
 }
 
 // Absent is fine, present and not a date is not.
@@ -26,6 +24,15 @@ result<std::optional<wall_time>> find_date(const json::value& v, std::string_vie
     auto t = from_rfc3339(json::view(*member));
     if (t.has_error()) return error{errc::bad_claims, std::string(name)};
     return std::optional<wall_time>{*t};
+}
+
+// draft-mcguinness-oauth-mission-child-delegation "Cascade": under a mode that we do not know a
+// child's state alone says nothing; its parent would have to be asked each time.
+bool stands_alone(const json::value& mission) {
+    const auto* parent = json::find(mission, "parent");
+    if (parent == nullptr || !parent->IsObject()) return true;
+    const auto* mode = json::find(*parent, "cascade_mode");
+    return mode == nullptr || (mode->IsString() && json::view(*mode) == "immediate");
 }
 
 }  // namespace
@@ -86,16 +93,19 @@ result<status_word> read_status(const jose::compact& token, const status_expecta
     const auto version = json::find_int(*m, "version");
     if (!state || state->empty()) return error{errc::bad_claims, "mission.state"};
     if (!version || *version < 1) return error{errc::bad_claims, "mission.version"};
+    if (*state == "active" && !stands_alone(*m))
+        return error{errc::bad_claims, "mission.parent.cascade_mode is none we know"};
     w.state = *state;
     w.version = *version;
+    w.issued_at = from_numeric_date(*iat);
     w.log_epoch = json::find_string(*m, "log_epoch").value_or("");
     w.successor = json::find_string(*m, "successor").value_or("");
     for (const auto* text : {&w.state, &w.log_epoch, &w.successor}) {
         if (text->size() > limits::set_text_bytes) return error{errc::bad_claims, "mission"};
     }
     for (auto [name, into] :
-         {std::pair{"expires_at", &w.expires_at}, std::pair{"fresh_until", &w.fresh_until},
-          std::pair{"suspend_until", &w.suspend_until}}) {
+         {std::pair{"committed_at", &w.committed_at}, std::pair{"expires_at", &w.expires_at},
+          std::pair{"fresh_until", &w.fresh_until}, std::pair{"suspend_until", &w.suspend_until}}) {
         auto t = find_date(*m, name);
         if (t.has_error()) return t.error();
         *into = *t;

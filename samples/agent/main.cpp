@@ -2,6 +2,7 @@
 // prints what it did, and on a refusal simply tries again. What ends it is its mission.
 #include <signal.h>
 #include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -19,17 +20,19 @@ using sample::json_object;
 struct settings {
     std::string mission, secret = "ledger-db", resource_server, broker, vault, ca_file, token_file;
     int interval_ms = 50;
+    std::int64_t steps = 0;  // after so many its work is done; 0: it never is
     bool helper = false;
 };
 
 // A second process of the agent: real agents start shells and tools, and these have to go as well.
-void start_helper() {
+pid_t start_helper() {
     char self[] = "/proc/self/exe", flag[] = "--helper";
     char* argv[] = {self, flag, nullptr};
     pid_t pid = 0;
     if (::posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, argv, environ) != 0)
         throw std::runtime_error("cannot start the helper");
     sample::log_line(sample::event_line("agent", "helper").add("pid", static_cast<int>(pid)));
+    return pid;
 }
 
 // Outlives the agent by up to half a minute, so that killing the agent alone would be seen to leave
@@ -50,8 +53,8 @@ class agent {
         broker_ = sample::make_client(s.broker, s.ca_file, token);
     }
 
-    // Until its end comes; or until nobody has answered for a minute.
-    void work() {
+    // Until its end comes, or until nobody has answered for a minute: false. True: it is done.
+    bool work() {
         answered_ = std::chrono::steady_clock::now();
         for (std::int64_t step = 1;
              std::chrono::steady_clock::now() - answered_ < std::chrono::minutes(1); ++step) {
@@ -65,8 +68,10 @@ class agent {
                     api_->Post("/journal-entries", mission, R"({"account":"4711"})",
                                "application/json"),
                     step);
+            if (step == settings_.steps) return true;
             std::this_thread::sleep_for(std::chrono::milliseconds(settings_.interval_ms));
         }
+        return false;
     }
 
   private:
@@ -122,6 +127,9 @@ int main(int argc, char** argv) {
     app.add_option("--token-file", s.token_file, "Bearer token for the APIs");
     app.add_option("--interval-ms", s.interval_ms, "Pause between steps")
         ->check(CLI::PositiveNumber);
+    app.add_option("--steps", s.steps, "Its work is done after so many; 0: never")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     app.add_flag("--helper", s.helper, "Be the agent's helper process");
     return sample::run_main(app, argc, argv, [&]() -> int {
         if (s.helper) be_helper();
@@ -129,8 +137,11 @@ int main(int argc, char** argv) {
             throw std::runtime_error("--mission, --resource-server, --broker, --vault are needed");
         // A server that is gone is "no answer", not the agent's end.
         ::signal(SIGPIPE, SIG_IGN);
-        start_helper();
-        agent(s).work();
-        return 1;
+        const pid_t helper = start_helper();
+        if (!agent(s).work()) return 1;
+        // An orderly end leaves nothing behind.
+        ::kill(helper, SIGTERM);
+        ::waitpid(helper, nullptr, 0);
+        return 0;
     });
 }

@@ -1,7 +1,14 @@
 // An orchestrator: starts agents for missions, and stops, continues and kills them with their
 // mission. Started again after a crash it finds the agents it still holds.
+//
+// A sub-agent works for a mission of its own, the child of another: its end reaches it by its own
+// signal, whoever's end it began with. With `--reports` the transmitter is told what only we can
+// know: that an agent has finished its work or failed, and that what was to be halted is gone.
+#include <algorithm>
+
 #include "samples/common/subscriber.hpp"
 #include "samples/orchestrator/agents.hpp"
+#include "samples/orchestrator/reporter.hpp"
 
 namespace {
 
@@ -58,6 +65,8 @@ class orchestrator {
         auto argv = command_;
         argv.push_back("--mission=" + mission);  // an id may begin with a dash
         if (!task.empty()) argv.push_back("--secret=" + task);
+        if (const auto steps = body ? sample::int_member(*body, "steps", 0) : 0; steps > 0)
+            argv.push_back("--steps=" + std::to_string(steps));
         std::string why;
         const auto agent =
             agents_.start(mission, argv, output_directory_ + "/agent-" + mission + ".log", why);
@@ -92,9 +101,10 @@ class orchestrator {
     const std::string output_directory_;
 };
 
-// The library's handler, with a line in our log for each thing it did.
-ms::handler logged(ms::handler inner) {
-    return [inner = std::move(inner)](const ms::task& t) {
+// The library's handler, with a line in our log for each thing it did, and a report of what is
+// gone.
+ms::handler logged(ms::handler inner, sample::reporter* reports) {
+    return [inner = std::move(inner), reports](const ms::task& t) {
         const auto outcome = inner(t);
         sample::log_line(sample::event_line("orchestrator", "teardown")
                              .add("mission", t.mission_id)
@@ -103,8 +113,25 @@ ms::handler logged(ms::handler inner) {
                              .add("agent", t.name)
                              .add("outcome", ms::name(outcome.kind))
                              .add("evidence", outcome.evidence));
+        const auto& ends = ms::terminal_effects();
+        if (reports != nullptr && outcome.kind == ms::outcome_kind::acknowledged &&
+            std::find(ends.begin(), ends.end(), t.why) != ends.end())
+            reports->tell(t.mission_id, "teardown", t.name,
+                          json_object()
+                              .add("version", t.version)
+                              .add("outcome", ms::name(outcome.kind))
+                              .add("evidence", outcome.evidence));
         return outcome;
     };
+}
+
+// An agent whose mission has ended was halted, and has nothing to say; one that ended by itself
+// has.
+void report_end(sample::reporter& reports, ms::receiver& receiver, const sample::agent_view& agent,
+                const std::string& how) {
+    if (ms::is_terminal(receiver.missions().check(agent.mission).what)) return;
+    reports.tell(agent.mission, how == "exited with 0" ? "completed" : "failed", agent.name,
+                 json_object().add("how", how));
 }
 
 }  // namespace
@@ -115,9 +142,12 @@ int main(int argc, char** argv) {
     ms::options options;
     std::vector<std::string> command;
     std::string output_directory = ".";
+    bool with_reports = false;
     flags.add_to(app);
     sample::add_receiver_flags(app, options);
     app.add_option("--agent-output", output_directory, "Directory of the agents' output");
+    app.add_flag("--reports", with_reports,
+                 "Report to the transmitter what agents have finished, and what is gone");
     app.add_option("command", command, "The agent's program and its arguments, after --")
         ->required();
     return sample::run_main(app, argc, argv, [&] {
@@ -125,19 +155,31 @@ int main(int argc, char** argv) {
         options.delivery = ms::delivery::poll;
         options.description = "agent orchestrator";
         options.log = sample::log_to_lines(flags.name);
+        std::unique_ptr<sample::transmitter_api> api;
+        std::unique_ptr<sample::reporter> reports;
+        if (with_reports) {
+            api = std::make_unique<sample::transmitter_api>(
+                sample::transmitter_api::settings{.issuer = options.issuer,
+                                                  .ca_file = options.ca_file,
+                                                  .client_id = options.client_id,
+                                                  .private_key_file = options.private_key_file,
+                                                  .scope = "mission.read"});
+            reports = std::make_unique<sample::reporter>(*api, flags.name);
+        }
         const auto receiver = ms::make_receiver(options);
         sample::log_changes(*receiver, flags.name);
         auto groups = ms::terminal_effects();
         groups.insert(groups.end(), {ms::effect::suspended, ms::effect::resumed, ms::effect::stale,
                                      ms::effect::fresh});
         receiver->on_effect({.name = "process-group", .on = groups},
-                            logged(ms::process_group_handler()));
+                            logged(ms::process_group_handler(), reports.get()));
         sample::web_server server(flags);
         receiver->start();
         sample::agent_table agents(
-            *receiver, [](const sample::agent_view& agent, const std::string& how) {
+            *receiver, [&](const sample::agent_view& agent, const std::string& how) {
                 auto line = sample::event_line("orchestrator", "agent-ended");
                 sample::log_line(describe(line, agent).add("reason", how));
+                if (reports) report_end(*reports, *receiver, agent, how);
             });
         for (const auto& agent : agents.adopt()) {
             auto line = sample::event_line("orchestrator", "agent-found-again");

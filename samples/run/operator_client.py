@@ -26,15 +26,19 @@ class Operator:
 
     # -- through missionctl, as a person would ------------------------------------------------
 
-    def missionctl(self, *arguments) -> dict | list:
+    def shown(self, *arguments) -> str:
+        """What missionctl prints."""
         done = subprocess.run(
-            [self.world.program("missionctl"), "--config", self.world.missionctl_config, "--json",
+            [self.world.program("missionctl"), "--config", self.world.missionctl_config,
              *map(str, arguments)],
             capture_output=True, text=True, timeout=30,
         )
         if done.returncode != 0:
             raise Refused(f"missionctl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+        return done.stdout
+
+    def missionctl(self, *arguments) -> dict | list:
+        return json.loads(self.shown("--json", *arguments))
 
     def create(self, file) -> str:
         mission = self.missionctl("mission", "create", file, "--expires-in", "8h")
@@ -63,12 +67,15 @@ class Operator:
 
     def warm_up(self):
         """A token and an open connection, so that no handshake is in the times."""
+        self.token = self.token_for("mission.scope mission.write")
+
+    def token_for(self, scope: str) -> str:
         status, octets, _ = self._form(
-            "/oauth/token", {"grant_type": "client_credentials", "scope": "mission.scope"}
+            "/oauth/token", {"grant_type": "client_credentials", "scope": scope}
         )
         if status != 200:
             raise Refused(f"token endpoint: {status} {octets[:200]!r}")
-        self.token = json.loads(octets)["access_token"]
+        return json.loads(octets)["access_token"]
 
     def lifecycle(self, mission: str, operation: str, reason: str):
         """(version, moment of sending)"""

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from audit import AuditFailed, audit
+from families import FamilyPhases
 from operator_client import Operator, Refused
 from probe import Group, Guard, Https, Seen, Watch, now_ns
 from world import MISSIONS, SUBSCRIBERS
@@ -14,7 +16,7 @@ from world import MISSIONS, SUBSCRIBERS
 PATIENCE = 10
 
 
-class Story:
+class Story(FamilyPhases):
     def __init__(self, world, timeline):
         self.world, self.timeline = world, timeline
         self.operator = Operator(world, world.keys["operator"])
@@ -24,6 +26,9 @@ class Story:
             "resume": {"served_ms": None},
             "scope": {"refused_ms": None},
             "complete": {"refused_ms": None, "destroyed_ms": None, "halted_ms": None},
+            "family": {"parent_refused_ms": None, "refused_ms": None, "parent_halted_ms": None,
+                       "halted_ms": None},
+            "report": {"refused_ms": None, "denied_ms": None},
             "partition": {"stale_ms": None, "served_ms": None},
             "catch_up": {"refused_ms": None},
         }
@@ -343,15 +348,17 @@ class Story:
 
     def tell(self) -> dict:
         """Runs everything; the object of the last line."""
-        lost = None
+        lost, audited = None, None
         try:
             self.operator.warm_up()
             for phase in (self.approve, self.work, self.suspend, self.resume, self.narrow,
-                          self.complete, self.partition, self.catch_up):
+                          self.complete, self.family, self.report, self.partition,
+                          self.catch_up):
                 phase()
             lost = self.count_lost()
-        except (Refused, OSError, KeyError, ValueError, subprocess.SubprocessError) as e:
+            audited = audit(self)
+        except (Refused, AuditFailed, OSError, KeyError, ValueError, subprocess.SubprocessError) as e:
             self.problem(f"{type(e).__name__}: {e}")
         seen = all(ms is not None for effects in self.times.values() for ms in effects.values())
-        ok = seen and not self.problems and lost == 0
-        return {"ok": ok, **self.times, "lost": lost}
+        ok = seen and not self.problems and lost == 0 and audited is not None
+        return {"ok": ok, **self.times, "lost": lost, "audit": audited}

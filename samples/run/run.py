@@ -19,6 +19,7 @@ from world import StartFailed, World
 def hints(world, story) -> str:
     ctl = f"{world.program('missionctl')} --config {world.missionctl_config}"
     vendor = story.missions.get("vendor", "MISSION")
+    task = story.missions.get("task", "MISSION")
     return f"""
 Everything is left running. Try:
 
@@ -31,6 +32,15 @@ Everything is left running. Try:
   curl --cacert {world.authority.ca_file} -H "Authorization: Bearer $(cat {world.directory}/agent.token)" \\
        -H "Mission-Id: {vendor}" {world.url('resource_server')}/invoices
   tail -f {world.directory}/agent-{vendor}.log
+
+The audit of what has happened (docs/audit.md):
+
+  grep '"permit".*{task}' {world.directory}/resource_server.log | head -1
+  {ctl} --json mission get {task}
+  {ctl} mission history {task}
+  {ctl} audit --mission {task}
+  {ctl} audit --verify
+  {ctl} mission tree {story.missions.get("errand", "MISSION")}
 
 Logs and state are in {world.directory}. Ctrl-C stops all of it and removes them.
 """
@@ -60,10 +70,11 @@ def main() -> int:
     world = World(options.build_dir.resolve(), directory)
     answer = {"ok": False}
     try:
-        timeline.phase("start", "transmitter, broker, resource server, orchestrator, vault")
+        timeline.phase("start", "transmitter, broker, resource server, orchestrator, vault, token server")
         world.start_all()
+        world.start_tokens()
         for name, process in world.processes.items():
-            timeline.note(f"{name:<16} pid {process.pid:<8} port {world.ports[name]}")
+            timeline.note(f"{name:<20} pid {process.pid:<8} port {world.ports[name]}")
         story = Story(world, timeline)
         answer = story.tell()
         timeline.phase("end", "ok" if answer["ok"] else "not ok")

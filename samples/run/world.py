@@ -18,13 +18,20 @@ from probe import Https, children_of, process_state
 
 PR_SET_CHILD_SUBREAPER = 36
 MISSIONS = pathlib.Path(__file__).resolve().parent.parent / "missions"
-PORTS = ("transmitter", "admin", "vault", "resource_server", "pam_broker", "push", "orchestrator")
+PORTS = ("transmitter", "admin", "vault", "resource_server", "pam_broker", "push", "orchestrator",
+         "authorization_server")
 # client id -> audience, as the missions' authorization_details name it
 SUBSCRIBERS = {
     "resource_server": "https://erp.example",
     "pam_broker": "https://pam.example",
     "orchestrator": "https://agents.example",
 }
+
+
+# Follows every mission, whatever its authority names: it gives tokens for all of them.
+TOKENS = "authorization_server"
+# Agents that ask it for tokens, as the missions name them.
+AGENTS = ("finance-agent", "finance-sub-agent")
 
 
 class StartFailed(RuntimeError):
@@ -50,11 +57,15 @@ class World:
         self.ports = free_ports(PORTS)
         self.issuer = f"https://localhost:{self.ports['transmitter']}"
         self.authority = Authority(directory)
-        self.keys = {name: ClientKey(directory, name) for name in ("operator", *SUBSCRIBERS)}
+        self.keys = {name: ClientKey(directory, name)
+                     for name in ("operator", *SUBSCRIBERS, TOKENS)}
         self.tokens = {}
         for name in ("agent", "vault-admin", "push"):
             self.tokens[name] = secrets.token_hex(32)
             self._private(f"{name}.token", self.tokens[name])
+        self.agent_secrets = {name: secrets.token_urlsafe(24) for name in AGENTS}
+        self._private("clients.json", json.dumps({"clients": [
+            {"client_id": n, "client_secret": s} for n, s in self.agent_secrets.items()]}))
         self.missionctl_config = directory / "missionctl.toml"
         self.processes = {}
         self._write_configurations()
@@ -104,8 +115,21 @@ missions = "all"
 id = "{name}"
 audience = "{audience}"
 jwks = {{ file = "{self.keys[name].jwks_file}" }}
-scopes = ["ssf.read", "ssf.manage", "mission_status"]
+scopes = ["ssf.read", "ssf.manage", "mission_status", "mission.read"]
 disclose = ["reason"]
+"""
+        text += f"""\
+[[client]]
+id = "{TOKENS}"
+audience = "https://as.example"
+jwks = {{ file = "{self.keys[TOKENS].jwks_file}" }}
+scopes = ["ssf.read", "ssf.manage", "mission_status", "mission.read"]
+missions = "all"
+[[report_rule]]
+name = "work-done"
+kind = "completed"
+client = ["orchestrator"]
+action = "complete"
 """
         (d / "transmitter.toml").write_text(text)
         self.missionctl_config.write_text(f"""\
@@ -138,23 +162,30 @@ ca_file = "{self.authority.ca_file}"
         if name == "vault":
             return [self.program(name), *listen,
                     "--admin-token-file", str(d / "vault-admin.token")]
-        arguments = [self.program(name), *listen,
-                     "--token-file", str(d / "agent.token"),
-                     "--issuer", self.issuer, "--ca-file", str(self.authority.ca_file),
-                     "--client-id", name, "--private-key", str(self.keys[name].pem_file),
-                     "--audience", SUBSCRIBERS[name], "--state", str(d / f"{name}.db")]
+        arguments = [self.program(name), *listen, "--token-file", str(d / "agent.token"),
+                     *self._receiver_of(name, SUBSCRIBERS.get(name, ""))]
         if name == "pam_broker":
             arguments += ["--vault", self.url("vault"),
                           "--vault-token-file", str(d / "vault-admin.token"),
                           "--push-port", str(self.ports["push"]),
                           "--push-authorization-file", str(d / "push.token")]
+        if name == TOKENS:
+            arguments = [self.program(name), *listen, *self._receiver_of(name, "https://as.example"),
+                         "--url", self.url(name), "--clients", str(d / "clients.json"),
+                         "--signing-key", str(d / "access-token.key"),
+                         "--refresh-tokens", str(d / "refresh-tokens.jsonl")]
         if name == "orchestrator":
-            arguments += ["--agent-output", str(d), "--", self.program("agent"),
+            arguments += ["--reports", "--agent-output", str(d), "--", self.program("agent"),
                           "--resource-server", self.url("resource_server"),
                           "--broker", self.url("pam_broker"), "--vault", self.url("vault"),
                           "--ca-file", str(self.authority.ca_file),
                           "--token-file", str(d / "agent.token")]
         return arguments
+
+    def _receiver_of(self, name: str, audience: str) -> list[str]:
+        return ["--issuer", self.issuer, "--ca-file", str(self.authority.ca_file),
+                "--client-id", name, "--private-key", str(self.keys[name].pem_file),
+                "--audience", audience, "--state", str(self.directory / f"{name}.db")]
 
     def start(self, name: str) -> subprocess.Popen:
         command = self._arguments(name)
@@ -213,6 +244,10 @@ ca_file = "{self.authority.ca_file}"
         self.wait_ready("vault", "/healthz")
         for name in SUBSCRIBERS:
             self.wait_ready(name, "/healthz")
+
+    def start_tokens(self):
+        self.start(TOKENS)
+        self.wait_ready(TOKENS, "/healthz")
 
     def stop_all(self):
         """Each program by its id, two steps; then whoever became ours when its parent ended."""

@@ -137,6 +137,64 @@ TEST_CASE("a denial is shown before it is on disk, and acknowledged after") {
     CHECK(b.now() == standing::active);
 }
 
+TEST_CASE("a permission is shown once it is on disk, though another one waits behind it") {
+    bench b;
+    b.mission(1, "active");
+    b.status(1, "active", b.ask());
+    b.disk.commit_all();
+    b.mission(2, "suspended");
+    b.disk.commit_all();
+    b.mission(3, "active");
+    b.e->on_status({issuer, id}, errc::unavailable, b.ask(), nullptr);
+    status_word w;
+    w.id = id;
+    w.issuer = issuer;
+    w.state = "active";
+    w.version = 4;
+    w.log_epoch = "e1";
+    b.e->on_status({issuer, id}, w, b.ask(), nullptr);
+    REQUIRE(b.disk.units.size() == 2);
+    auto first = std::move(b.disk.units.front());
+    b.disk.units.erase(b.disk.units.begin());
+    first.committed();
+    CHECK(b.now() == standing::active);
+    CHECK(b.e->table().check(issuer, id, coarse_now()).version == 3);
+    b.disk.commit_all();
+    CHECK(b.e->table().check(issuer, id, coarse_now()).version == 4);
+    // What is behind a denial stays behind it: the commit of an older permission shows nothing.
+    b.mission(5, "active");
+    b.mission(6, "revoked");
+    CHECK(b.now() == standing::revoked);
+    first = std::move(b.disk.units.front());
+    b.disk.units.erase(b.disk.units.begin());
+    first.committed();
+    CHECK(b.now() == standing::revoked);
+}
+
+TEST_CASE("a view tells when the version was committed, as the event or the status says") {
+    bench b;
+    b.mission(1, "active");
+    b.disk.commit_all();
+    const auto told = b.e->view({issuer, id})->committed_at;
+    REQUIRE(told);
+    CHECK(*told > system_clock().now() - std::chrono::minutes(1));
+    status_word w;
+    w.id = id;
+    w.issuer = issuer;
+    w.state = "revoked";
+    w.version = 2;
+    w.log_epoch = "e1";
+    w.committed_at = from_milliseconds(1'700'000'000'123);
+    b.e->on_status({issuer, id}, w, b.ask(), nullptr);
+    b.disk.commit_all();
+    CHECK(b.e->view({issuer, id})->committed_at == from_milliseconds(1'700'000'000'123));
+    w.version = 3;  // of another service, that does not say
+    w.committed_at.reset();
+    b.e->on_status({issuer, id}, w, b.ask(), nullptr);
+    b.disk.commit_all();
+    CHECK_FALSE(b.e->view({issuer, id})->committed_at);
+}
+
 TEST_CASE("a duplicate is acknowledged only once what it repeats is on disk") {
     bench b;
     b.mission(1, "active");

@@ -505,7 +505,8 @@ TEST_CASE("Retry-After is honoured, wherever it comes") {
         REQUIRE(eventually([&] { return asked >= 2; }));
         const last_word now(b);
     }
-    CHECK(again - refused >= 1s);
+    // The receiver's clock is the coarse one: its ticks are up to 10 ms apart.
+    CHECK(again - refused >= 990ms);
 }
 
 TEST_CASE("a stream that cannot be had is asked for ever less often, though the rest goes well") {

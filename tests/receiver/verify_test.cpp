@@ -146,7 +146,16 @@ TEST_CASE("every check of the status draft refuses an answer of its own") {
     CHECK(check_status(s, answer_with("\"client\"", "\"other\"")) == errc::bad_claims);
     CHECK(check_status(s, answer_with("\"n\"", "\"m\"")) == errc::bad_claims);
     CHECK(check_status(s, answer_with("msn_8", "msn_9")) == errc::bad_claims);
+    CHECK(check_status(s, answer_with("\"aud\":\"me\"", R"("aud":["me"])")) == errc{});
+    CHECK(check_status(s, answer_with("\"aud\":\"me\"", R"("aud":["me","you"])")) ==
+          errc::wrong_audience);
+    CHECK(check_status(s, answer_with(R"("issuer":"https://mas.example","state")",
+                                      R"("issuer":"https://you.example","state")")) ==
+          errc::bad_claims);
+    // 30 seconds of skew, and not one more.
+    CHECK(check_status(s, answer_with("1800000000", "1800000030")) == errc{});
     CHECK(check_status(s, answer_with("1800000000", "1800000031")) == errc::issued_in_future);
+    CHECK(check_status(s, answer_with("1800000060", "1799999970")) == errc{});
     CHECK(check_status(s, answer_with("1800000060", "1799999969")) == errc::token_expired);
     CHECK(check_status(s, answer_with("\"version\":3", "\"version\":0")) == errc::bad_claims);
 
@@ -154,6 +163,55 @@ TEST_CASE("every check of the status draft refuses an answer of its own") {
     e.algs = {"RS256"};
     const auto token = s.sign(answer_with(), "mission-status-response+jwt");
     CHECK(parse_status(token, e).error() == errc::alg_not_allowed);
+    // Advertised or not: never without a signature, never with a shared secret.
+    for (const char* alg : {"none", "HS256"}) {
+        e.algs = {"ES256", "none", "HS256"};
+        const auto head = std::string(R"({"typ":"mission-status-response+jwt","kid":"k","alg":")");
+        CHECK(parse_status(forged(head + alg + "\"}", answer_with(), "AA"), e).error() ==
+              errc::alg_not_allowed);
+    }
+}
+
+TEST_CASE("a claim of a status answer that has to be compared may not be missing") {
+    signer s;
+    for (const char* claim :
+         {R"("iss":"https://mas.example",)", R"("aud":"me",)", R"("sub":"client",)",
+          R"("nonce":"n",)", R"("iat":1800000000,)", R"("exp":1800000060,)",
+          R"("id":"msn_8RfX2Lqv9TqMv4z7sA2bN1k0YpEdHc9-",)", R"("state":"active",)"}) {
+        CAPTURE(claim);
+        CHECK(check_status(s, answer_with(claim, "")) != errc{});
+    }
+}
+
+TEST_CASE(
+    "a child that its own state does not settle is not taken for active, an ended one is ended") {
+    signer s;
+    const auto with_parent = [](const char* parent, const char* state = "active") {
+        return answer_with(R"("state":"active",)", R"("parent":)" + std::string(parent) +
+                                                       R"(,"state":")" + state + R"(",)");
+    };
+    CHECK(check_status(s, with_parent(R"({"id":"p","cascade_mode":"immediate"})")) == errc{});
+    CHECK(check_status(s, with_parent(R"({"id":"p"})")) == errc{});
+    const auto* unknown = R"({"id":"p","cascade_mode":"consumer-verified"})";
+    CHECK(check_status(s, with_parent(unknown)) == errc::bad_claims);
+    CHECK(check_status(s, with_parent(R"({"id":"p","cascade_mode":1})")) == errc::bad_claims);
+    CHECK(check_status(s, with_parent(unknown, "revoked")) == errc{});
+    CHECK(check_status(s, with_parent(unknown, "suspended")) == errc{});
+}
+
+TEST_CASE("a status answer tells when it was made, and when its version was committed") {
+    signer s;
+    const auto token = s.sign(
+        answer_with(R"("version":3,)", R"("version":3,"committed_at":"2027-01-15T07:59:59.250Z",)"),
+        "mission-status-response+jwt");
+    const auto parsed = parse_status(token, expectation());
+    REQUIRE(parsed.has_value());
+    const auto w = read_status(*parsed, expectation(), now);
+    REQUIRE(w.has_value());
+    CHECK(w->issued_at == from_numeric_date(1'800'000'000));
+    CHECK(w->committed_at == from_milliseconds(1'799'999'999'250));
+    CHECK(check_status(s, answer_with(R"("version":3,)", R"("version":3,"committed_at":7,)")) ==
+          errc::bad_claims);
 }
 
 TEST_CASE("fresh_until is never taken beyond iat and the bound") {

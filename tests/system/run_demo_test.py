@@ -15,6 +15,8 @@ EFFECTS = {
     "resume": {"served_ms"},
     "scope": {"refused_ms"},
     "complete": {"refused_ms", "destroyed_ms", "halted_ms"},
+    "family": {"parent_refused_ms", "refused_ms", "parent_halted_ms", "halted_ms"},
+    "report": {"refused_ms", "denied_ms"},
     "partition": {"stale_ms", "served_ms"},
     "catch_up": {"refused_ms"},
 }
@@ -40,13 +42,14 @@ class RunDemo(unittest.TestCase):
             self.assertTrue(answer["ok"], said)
             self.assertEqual(done.returncode, 0)
             self.assertEqual(answer["lost"], 0)
-            self.assertEqual(set(answer), {"ok", "lost", *EFFECTS})
+            self.assertEqual(set(answer), {"ok", "lost", "audit", *EFFECTS})
             for phase, names in EFFECTS.items():
                 self.assertEqual(set(answer[phase]), names)
                 for name in names:
                     self.assertGreaterEqual(answer[phase][name], 0, f"{phase}.{name}")
             # The bound of the run's partition: 3 s from the last heartbeat, one a second.
             self.assertGreater(answer["partition"]["stale_ms"], 1000)
+            self.judge_audit(answer["audit"])
             # Nobody of this run is left: every command line names the run's directory.
             left = []
             for entry in pathlib.Path("/proc").iterdir():
@@ -59,6 +62,62 @@ class RunDemo(unittest.TestCase):
                         left.append(f"{entry.name}: {command}")
             self.assertEqual(left, [])
             self.assertEqual(list(pathlib.Path(directory).iterdir()), [])
+
+    def judge_audit(self, audit):
+        """The four questions, for an access of each of three missions."""
+        self.assertEqual(audit["active"] + audit["late"], audit["accesses"])
+        self.assertGreater(audit["active"], 100)
+        ends = {"task": ("completed", "rule work-done"), "sub-errand": ("cascaded", "family"),
+                "report": ("completed", "private_key_jwt")}
+        self.assertEqual(set(audit["answers"]), set(ends))
+        for name, (state, origin) in ends.items():
+            answers = audit["answers"][name]
+            self.assertEqual(answers["active"]["active"], True)
+            self.assertEqual(answers["active"]["version"], answers["access"]["version"])
+            self.assertEqual(answers["approved"]["by"]["sub"], "anna.keller")
+            self.assertLess(answers["approved"]["at"], answers["access"]["time"])
+            self.assertLess(answers["access"]["time"], answers["ended"]["at"])
+            self.assertEqual(answers["ended"]["state"], state)
+            self.assertTrue(answers["ended"]["by"]["origin"].startswith(origin), answers["ended"])
+            self.assertTrue(answers["ended"]["reason"])
+
+    def test_the_auditor_notices_what_does_not_fit(self):
+        sys.path.insert(0, str(RUN.parent))
+        import audit
+        entries = []
+        for seq in range(1, 4):
+            entry = {"seq": seq, "issuer": "https://mas.example", "actor": "opérator", "detail": {"b": 1, "a": "x"},
+                     "previous": entries[-1]["hash"] if entries else ""}
+            entries.append(entry | {"hash": audit.entry_hash(entry)})
+        audit.check_chain(entries)
+        changed = [dict(e) for e in entries]
+        changed[1]["actor"] = "somebody"
+        for broken in (changed, [entries[0], entries[2]], [entries[1], entries[0]]):
+            with self.assertRaises(audit.AuditFailed):
+                audit.check_chain(broken)
+
+        class Lines(audit.Auditor):
+            def __init__(self, accesses):
+                self.lines = accesses
+
+            def accesses(self):
+                return self.lines
+
+            def history(self, mission):
+                return [{"version": n, "state": state, "committed_at": f"2026-11-02T09:00:{at:02}.000Z",
+                         "expires_at": "2026-11-02T09:00:50.000Z"}
+                        for n, (state, at) in enumerate(
+                            [("active", 10), ("suspended", 20), ("active", 30)], 1)]
+
+        def access(second, version):
+            return {"mission": "m", "version": version, "time": f"2026-11-02T09:00:{second:02}.500Z",
+                    "program": "resource_server", "action": "read"}
+        self.assertEqual(Lines([access(15, 1), access(35, 3), access(22, 1), access(32, 1)]).join(),
+                         {"accesses": 4, "active": 3, "late": 1})
+        # Before the approval; under a version that did not permit; too long after; past its end.
+        for wrong in (access(5, 1), access(35, 2), access(25, 1), access(55, 3), access(15, 2)):
+            with self.assertRaises(audit.AuditFailed):
+                Lines([wrong]).join()
 
     def test_programs_that_are_not_built_are_one_clear_line_and_status_1(self):
         with tempfile.TemporaryDirectory() as directory:

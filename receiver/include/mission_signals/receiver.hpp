@@ -76,6 +76,26 @@ struct mission_view {
     std::int64_t log_version = 0;
     std::optional<std::chrono::system_clock::time_point> expires_at, fresh_until, suspend_until;
     std::string successor, reason;
+    // When the transmitter committed `log_version`, by its clock; nullopt where it does not say.
+    std::optional<std::chrono::system_clock::time_point> committed_at;
+};
+
+// What Mission Status said to one question of one caller: for what cannot be taken back. The times
+// of the monotonic clock tell how old the answer is; `issued_at` is the transmitter's word.
+struct confirmation {
+    std::string error = "not asked";  // why there is no answer; empty: there is one, as follows
+    std::string state;
+    std::int64_t version = 0;
+    std::shared_ptr<const mission_signals::authority> authority;  // for this receiver's audience
+    std::chrono::system_clock::time_point issued_at{};            // `iat`
+    std::optional<std::chrono::system_clock::time_point> expires_at, fresh_until, committed_at;
+    // At the latest when the request left, and when its verified answer was here.
+    std::chrono::steady_clock::time_point sent_at{}, received_at{};
+    answer now;  // check() once the answer was applied
+
+    bool answered() const noexcept { return error.empty(); }
+    // The answer permits, and nothing that was heard meanwhile denies.
+    bool permitted() const noexcept { return answered() && state == "active" && now.permitted(); }
 };
 
 // THREAD: every method from any thread; check() takes no lock shared between readers, allocates
@@ -96,6 +116,16 @@ class mission_cache {
     // The same, blocking for at most `timeout`.
     virtual answer resolve(std::string_view mission_id,
                            std::chrono::milliseconds timeout = std::chrono::seconds(5)) = 0;
+
+    // Asks Mission Status anew: one request with a nonce of its own, sent after this call began and
+    // shared with nobody, however fresh the mission is thought to be. An active answer is thus of a
+    // moment after the call, and whatever was acknowledged before the call is in it. The answer is
+    // applied to the cache like any other. `done` runs on the host executor, exactly once.
+    // (A double of a host's tests need not override it: it denies.)
+    virtual void confirm(std::string_view mission_id, std::function<void(confirmation)> done);
+    // The same, blocking for at most `timeout`; what comes later is applied, and not told.
+    virtual confirmation confirm(std::string_view mission_id,
+                                 std::chrono::milliseconds timeout = std::chrono::seconds(5));
 
     // The authority in force for this receiver's audience; nullptr while it is not known (never
     // asked for, or changed since: resolve() brings it). Does not look at the mission's standing.
