@@ -14,7 +14,7 @@ using std::chrono::steady_clock;
 
 constexpr auto breath = 1ms;       // between two steps the writer answers whoever came meanwhile
 constexpr auto look_again = 20ms;  // while streams are behind
-constexpr auto step_time = 22ms;   // of the writer: a decision waits for one of these
+constexpr auto step_time = 16ms;   // of the writer: a decision waits for one of these
 constexpr std::size_t step_most = 1000;
 constexpr std::size_t step_least = 50;  // a step has its commit to pay for
 
