@@ -31,3 +31,4 @@ mission_test(delivery_shell
     delivery/shell_streams_test.cpp
     delivery/ssf_api_test.cpp
   LINK transmitter_fixture)
+set_tests_properties(delivery_shell PROPERTIES COST 45)
