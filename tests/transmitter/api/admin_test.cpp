@@ -47,7 +47,13 @@ TEST_CASE("what a stream has settled is replayed: the same claims under the same
     const auto id = make_poll_stream(f, "erp");
     commit(f, 1, 1);
     commit(f, 2, 1);
-    auto first = heard(f, "erp", id, "{}");
+    // A poll is answered as soon as there is one.
+    std::vector<read_set> first;
+    while (first.size() < 2) {
+        const auto more = heard(f, "erp", id, "{}");
+        REQUIRE(!more.empty());
+        first.insert(first.end(), more.begin(), more.end());
+    }
     REQUIRE(first.size() == 2);
     heard(f, "erp", id, ack_of(first, R"("maxEvents":0)"));
     const auto replayed =
