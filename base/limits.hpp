@@ -77,8 +77,8 @@ inline constexpr std::size_t audited_entries_bytes = 16u << 10;
 inline constexpr std::size_t reported_transitions = 1000;
 inline constexpr std::size_t waiting_per_mission = 64;
 inline constexpr std::size_t waiting_per_issuer = 10'000;
-// What an orchestrator may say of a mission: a sentence or an object, and so often. Whoever has more
-// to tell keeps it itself. All reporters together: a mission's list is one answer.
+// What an orchestrator may say of a mission: a sentence or an object, and so often. Whoever has
+// more to tell keeps it itself. All reporters together: a mission's list is one answer.
 inline constexpr std::size_t report_detail_bytes = 8u << 10;
 inline constexpr std::size_t report_detail_depth = 16;
 inline constexpr std::size_t report_evidence_bytes = 16u << 10;

@@ -1,5 +1,5 @@
 #include "transmitter/api/manage.hpp"
-#include "transmitter/api/rate_limit.hpp"
+#include "transmitter/api/mission_forms.hpp"
 
 // What answers of /mission/manage look like.
 
@@ -70,32 +70,13 @@ void answer_signed_claims(const manage_call& call, const std::string& claims) {
             {{"why", token.error().message()}});
         return call.respond(manage_error_answer(errc::unavailable, call.nonce));
     }
-    net::http_response r;
-    r.fields.set("content-type", "application/mission-management-response+jwt");
-    r.fields.set("cache-control", "no-store");
-    r.fields.set("pragma", "no-cache");
-    r.body = std::move(*token);
-    call.respond(std::move(r));
+    call.respond(draft_signed_answer("mission-management-response+jwt", std::move(*token)));
 }
 
 net::http_response manage_error_answer(const error& e, std::string_view nonce) {
     const auto s = shape_of(e);
-    json::buffer buffer;
-    json::writer w(buffer);
-    w.StartObject();
-    json::member(w, "error", s.symbol);
-    json::member(w, "error_description", describable(s.sentence.empty() ? e.detail : s.sentence));
-    if (s.status == 429) {
-        json::key(w, "retry_after");
-        w.Int64(retry_after(e));
-    }
-    if (!nonce.empty()) json::member(w, "nonce", nonce);
-    w.EndObject();
-    auto r = json_answer(s.status, json::text(buffer));
-    if (s.status == 401) add_challenges(r, e.code, false);
-    if (s.status == 429 || s.status == 503)
-        r.fields.set("retry-after", std::to_string(retry_after(e)));
-    return r;
+    return draft_error_answer(
+        {s.status, s.symbol, describable(s.sentence.empty() ? e.detail : s.sentence)}, e, nonce);
 }
 
 std::string manage_detail(const manage_subject& subject, const detail_members& more) {

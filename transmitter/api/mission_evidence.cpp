@@ -13,14 +13,6 @@ namespace {
 constexpr std::string_view told_members[] = {"reason",   "approver", "purpose", "change",
                                              "reporter", "report",   "kind"};
 
-void write_name(json::writer& w, std::string_view member, const store::principal_name& p) {
-    json::key(w, member);
-    w.StartObject();
-    json::member(w, "iss", p.iss);
-    json::member(w, "sub", p.sub);
-    w.EndObject();
-}
-
 // The version by which the mission ended; wire.md: nothing leaves a terminal state.
 std::optional<store::mission_version> end_of(const store::rows& rows, const store::mission& m) {
     if (!events::is_terminal(m.state.state)) return std::nullopt;

@@ -92,22 +92,37 @@ std::optional<std::size_t> count_characters(std::string_view text) noexcept {
 
 net::http_response form_error_answer(const form_error& e) {
     const auto s = shape_of(e.what.code);
+    return draft_error_answer(
+        {s.status, s.symbol, s.sentence.empty() ? e.what.detail : std::string(s.sentence)}, e.what,
+        e.nonce.value_or(""));
+}
+
+net::http_response draft_error_answer(const shown_error& shown, const error& why,
+                                      std::string_view nonce) {
     json::buffer buffer;
     json::writer w(buffer);
     w.StartObject();
-    json::member(w, "error", s.symbol);
-    json::member(w, "error_description",
-                 s.sentence.empty() ? std::string_view(e.what.detail) : s.sentence);
-    if (s.status == 429) {
+    json::member(w, "error", shown.symbol);
+    json::member(w, "error_description", shown.description);
+    if (shown.status == 429) {
         json::key(w, "retry_after");
-        w.Int64(retry_after(e.what));
+        w.Int64(retry_after(why));
     }
-    if (e.nonce) json::member(w, "nonce", *e.nonce);
+    if (!nonce.empty()) json::member(w, "nonce", nonce);
     w.EndObject();
-    auto r = json_answer(s.status, json::text(buffer));
-    if (s.status == 401) add_challenges(r, e.what.code, false);
-    if (s.status == 429 || s.status == 503)
-        r.fields.set("retry-after", std::to_string(retry_after(e.what)));
+    auto r = json_answer(shown.status, json::text(buffer));
+    if (shown.status == 401) add_challenges(r, why.code, false);
+    if (shown.status == 429 || shown.status == 503)
+        r.fields.set("retry-after", std::to_string(retry_after(why)));
+    return r;
+}
+
+net::http_response draft_signed_answer(std::string_view media_type, std::string token) {
+    net::http_response r;
+    r.fields.set("content-type", "application/" + std::string(media_type));
+    r.fields.set("cache-control", "no-store");
+    r.fields.set("pragma", "no-cache");
+    r.body = std::move(token);
     return r;
 }
 
@@ -201,12 +216,7 @@ void answer_signed(const issuer_service& issuer, const std::string& claims,
         log(level::error, "a status could not be signed", {{"why", token.error().message()}});
         return respond(form_error_answer({errc::unavailable, nonce}));
     }
-    net::http_response r;
-    r.fields.set("content-type", "application/mission-status-response+jwt");
-    r.fields.set("cache-control", "no-store");
-    r.fields.set("pragma", "no-cache");
-    r.body = std::move(*token);
-    respond(std::move(r));
+    respond(draft_signed_answer("mission-status-response+jwt", std::move(*token)));
 }
 
 }  // namespace mission::transmitter

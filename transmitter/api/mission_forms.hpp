@@ -24,6 +24,17 @@ struct form_error {
     std::optional<std::string> nonce;
 };
 net::http_response form_error_answer(const form_error& e);
+// What all /mission/.. endpoints refuse with: {"error","error_description","nonce"}, challenges on
+// 401, Retry-After on 429 and 503. `nonce` empty: not echoed.
+struct shown_error {
+    int status = 500;
+    std::string_view symbol;
+    std::string description;
+};
+net::http_response draft_error_answer(const shown_error& shown, const error& why,
+                                      std::string_view nonce);
+// A signed answer of theirs; `media_type` without "application/".
+net::http_response draft_signed_answer(std::string_view media_type, std::string token);
 
 // Reads the body and authenticates: malformed form or content type, then 401, then nonce, then
 // mission_id. On success `who` is set.

@@ -12,52 +12,63 @@ namespace {
 // A deadline may pass between writing and reading again; more often than this is a broken clock.
 constexpr int tries = 3;
 
-void load(issuer_service& issuer, std::string id, int left,
-          std::function<void(result<mission_view>)> done) {
-    struct seen {
-        std::optional<mission_view> view;
-        bool pending = false;
-    };
+using loaded = std::function<void(result<mission_view>)>;
+
+// What one look at the rows has found.
+struct seen {
+    std::optional<mission_view> view;
+    bool pending = false;
+};
+
+seen look(const store::rows& rows, const issuer_service& issuer, const std::string& id,
+          bool clock_ok) {
+    seen out;
+    auto m = rows.find_mission(issuer.id, id);
+    if (!m) return out;
+    const auto now = issuer.common->time->now();
+    // A mission that has ended is asked nothing more, but the parent is shown beside it.
+    std::optional<store::mission_state> parent;
+    if (m->record.parent_row != store::mission_row{})
+        parent = rows.find_state(m->record.parent_row);
+    out.pending = is_pending(rows, m->state, now, clock_ok) ||
+                  (parent && is_pending(rows, *parent, now, clock_ok));
+    if (out.pending) return out;
+    out.view = view_of(rows, std::move(*m));
+    if (parent) out.view->parent_state = parent->state;
+    return out;
+}
+
+void load(issuer_service& issuer, std::string id, int left, loaded done);
+
+void looked(issuer_service& issuer, const std::string& id, int left, seen found, bool clock_ok,
+            const loaded& done) {
+    if (found.view) return done(std::move(*found.view));
+    if (!found.pending) return done(error{errc::mission_not_found});
+    if (left == 0) return done(error{errc::unavailable, "a mission cannot be settled"});
+    issuer.common->db->submit(
+        [&issuer, id, clock_ok, txn = new_txn(issuer)](const store::rows& rows,
+                                                       wall_time now) -> result<store::changes> {
+            settlement s(rows, context_of(issuer, rows, txn, now), clock_ok);
+            if (const auto m = s.settle(issuer.id, id)) s.settle(m->record.parent_row);
+            return s.take();
+        },
+        [&issuer, id, left, done](result<store::receipt> written) {
+            if (!written) return done(written.error());
+            load(issuer, id, left - 1, done);
+        });
+}
+
+void load(issuer_service& issuer, std::string id, int left, loaded done) {
     auto found = std::make_shared<seen>();
     const bool clock_ok = clock_trusted(*issuer.common);
     issuer.common->db->read(
         [found, id, &issuer, clock_ok](const store::rows& rows) {
-            auto m = rows.find_mission(issuer.id, id);
-            if (!m) return;
-            const auto now = issuer.common->time->now();
-            const auto parent = rows.find_state(m->record.parent_row);
-            // A mission that has ended is asked nothing more, but the parent is shown beside it.
-            found->pending = is_pending(rows, m->state, now, clock_ok) ||
-                             (parent && is_pending(rows, *parent, now, clock_ok));
-            if (found->pending) return;
-            found->view = view_of(rows, std::move(*m));
-            if (parent) found->view->parent_state = parent->state;
+            *found = look(rows, issuer, id, clock_ok);
         },
-        [&issuer, id, left, found, clock_ok, done = std::move(done)](result<void> read) {
+        [&issuer, id, left, found, clock_ok, done](result<void> read) {
             if (!read) return done(read.error());
-            if (found->view) return done(std::move(*found->view));
-            if (!found->pending) return done(error{errc::mission_not_found});
-            if (left == 0) return done(error{errc::unavailable, "a mission cannot be settled"});
-            issuer.common->db->submit(
-                [&issuer, id, clock_ok, txn = new_txn(issuer)](
-                    const store::rows& rows, wall_time now) -> result<store::changes> {
-                    settlement s(rows, context_of(issuer, rows, txn, now), clock_ok);
-                    if (const auto m = s.settle(issuer.id, id)) s.settle(m->record.parent_row);
-                    return s.take();
-                },
-                [&issuer, id, left, done](result<store::receipt> written) {
-                    if (!written) return done(written.error());
-                    load(issuer, id, left - 1, done);
-                });
+            looked(issuer, id, left, std::move(*found), clock_ok, done);
         });
-}
-
-void write_name(json::writer& w, std::string_view member, const store::principal_name& p) {
-    json::key(w, member);
-    w.StartObject();
-    json::member(w, "iss", p.iss);
-    json::member(w, "sub", p.sub);
-    w.EndObject();
 }
 
 void write_state(json::writer& w, const mission_view& v) {
@@ -85,6 +96,14 @@ void write_relations(json::writer& w, const mission_view& v, const client_config
 
 }  // namespace
 
+void write_name(json::writer& w, std::string_view member, const store::principal_name& p) {
+    json::key(w, member);
+    w.StartObject();
+    json::member(w, "iss", p.iss);
+    json::member(w, "sub", p.sub);
+    w.EndObject();
+}
+
 bool discloses(const client_config& client, std::string_view what) {
     return std::find(client.disclose.begin(), client.disclose.end(), what) != client.disclose.end();
 }
@@ -92,6 +111,15 @@ bool discloses(const client_config& client, std::string_view what) {
 void load_mission(issuer_service& issuer, std::string mission_id,
                   std::function<void(result<mission_view>)> done) {
     load(issuer, std::move(mission_id), tries, std::move(done));
+}
+
+void load_mission_here(issuer_service& issuer, const std::string& mission_id, const loaded& done) {
+    seen found;
+    const bool clock_ok = clock_trusted(*issuer.common);
+    const auto read = issuer.common->db->read_now(
+        [&](const store::rows& rows) { found = look(rows, issuer, mission_id, clock_ok); });
+    if (!read) return done(read.error());
+    looked(issuer, mission_id, tries, std::move(found), clock_ok, done);
 }
 
 mission_view view_of(const store::rows& rows, store::mission m) {

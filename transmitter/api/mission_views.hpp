@@ -31,6 +31,10 @@ struct mission_view {
 // version (I12). mission_not_found; errors of the store. `done` runs on a reader thread.
 void load_mission(issuer_service& issuer, std::string mission_id,
                   std::function<void(result<mission_view>)> done);
+// The same for whoever is on a worker already: the first look is taken there, and `done` called
+// from it unless something has to be written. THREAD: workers.
+void load_mission_here(issuer_service& issuer, const std::string& mission_id,
+                       const std::function<void(result<mission_view>)>& done);
 
 // The view of one row, inside a snapshot or a decision.
 mission_view view_of(const store::rows& rows, store::mission m);
@@ -49,6 +53,8 @@ std::string entries_for(std::string_view authorization_details, std::string_view
 std::string render_mission(const mission_view& v, const issuer_service& issuer,
                            const client_config& client,
                            const std::vector<delivery::acked_version>* streams = nullptr);
+// The member {"iss":..,"sub":..}.
+void write_name(json::writer& w, std::string_view member, const store::principal_name& p);
 // The client's entry names what (tenant | user | reason) it may be told.
 bool discloses(const client_config& client, std::string_view what);
 bool sees_whole(const client_config& client, const store::mission& m);

@@ -28,17 +28,15 @@ void handle(issuer_service& issuer, const authenticator& auth, rate_limiter& rat
         who.has("mission_status") &&
         (!wanted.audience || (!client.audience.empty() && *wanted.audience == client.audience));
     const auto asked_at = issuer.common->time->now();
-    load_mission(issuer, form.mission_id,
-                 [&issuer, &client, wanted, allowed, asked_at, respond](result<mission_view> v) {
-                     if (v && (!allowed || !may_know(client, keys_of(v->mission))))
-                         v = error{errc::mission_not_found};
-                     if (!v) return respond(form_error_answer({v.error(), wanted.nonce}));
-                     auto shown = std::make_shared<mission_view>(std::move(*v));
-                     issuer.common->runtime->post_work([&issuer, shown, wanted, asked_at, respond] {
-                         answer_signed(issuer, status_claims(*shown, issuer, wanted, asked_at),
-                                       wanted.nonce, respond);
-                     });
-                 });
+    load_mission_here(
+        issuer, form.mission_id,
+        [&issuer, &client, wanted, allowed, asked_at, respond](result<mission_view> v) {
+            if (v && (!allowed || !may_know(client, keys_of(v->mission))))
+                v = error{errc::mission_not_found};
+            if (!v) return respond(form_error_answer({v.error(), wanted.nonce}));
+            answer_signed(issuer, status_claims(*v, issuer, wanted, asked_at), wanted.nonce,
+                          respond);
+        });
 }
 
 }  // namespace

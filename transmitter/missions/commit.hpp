@@ -41,8 +41,7 @@ store::mission_commit to_commit(const store::mission& before, const proposal& p,
 // Version 1. `record.row` and the like are the store's; `state` is filled here.
 store::mission_commit to_approval(store::mission_record record, const store::mission_state& first,
                                   const std::string& authorization_details,
-                                  std::vector<std::string> resources,
-                                  const commit_context& context,
+                                  std::vector<std::string> resources, const commit_context& context,
                                   const related_missions& related = {});
 
 // The mission as it stands after the commit, for answers from inside the decision.

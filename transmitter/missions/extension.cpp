@@ -1,5 +1,6 @@
 #include "transmitter/missions/extension.hpp"
 
+#include "transmitter/missions/moves.hpp"
 #include "transmitter/missions/subset.hpp"
 
 namespace mission::transmitter {
@@ -11,13 +12,7 @@ result<std::optional<proposal>> judge_extension(const store::mission_state& held
     if (!rules.in_place)
         return error{errc::extension_not_allowed,
                      "/change: widening needs a successor mission, approved anew"};
-    if (request.expected_version && *request.expected_version != held.version)
-        return error{errc::stale_version,
-                     "the mission is at version " + std::to_string(held.version)};
-    if (events::is_terminal(held.state))
-        return error{errc::mission_conflict, "a mission that is " +
-                                                 std::string(events::name(held.state)) +
-                                                 " has no authority to extend"};
+    if (auto ok = check_amendable(held, request, "extend"); !ok) return ok.error();
     const bool other_set =
         request.authorization_details && *request.authorization_details != in_force;
     const bool other_end = request.expires_at && *request.expires_at != held.expires_at;

@@ -57,13 +57,6 @@ std::string_view action_of(operation o) noexcept {
     return "";
 }
 
-result<void> check_version(const store::mission_state& held, std::optional<std::int64_t> expected) {
-    if (expected && *expected != held.version)
-        return error{errc::stale_version,
-                     "the mission is at version " + std::to_string(held.version)};
-    return {};
-}
-
 }  // namespace
 
 std::string_view name(operation o) noexcept {
@@ -120,6 +113,13 @@ std::optional<proposal> judge_clock(const store::mission_state& held, wall_time 
     return std::nullopt;
 }
 
+result<void> check_version(const store::mission_state& held, std::optional<std::int64_t> expected) {
+    if (expected && *expected != held.version)
+        return error{errc::stale_version,
+                     "the mission is at version " + std::to_string(held.version)};
+    return {};
+}
+
 result<std::optional<proposal>> judge_operation(const store::mission_state& held,
                                                 const operation_request& request, wall_time now) {
     // Whatever the issuer's mode is today: its versions are another service's.
@@ -155,14 +155,19 @@ result<std::optional<proposal>> judge_operation(const store::mission_state& held
     return std::optional(p);
 }
 
+result<void> check_amendable(const store::mission_state& held, const scope_request& request,
+                             std::string_view to_do) {
+    if (auto ok = check_version(held, request.expected_version); !ok) return ok;
+    if (!events::is_terminal(held.state)) return {};
+    return error{errc::mission_conflict, "a mission that is " +
+                                             std::string(events::name(held.state)) +
+                                             " has no authority to " + std::string(to_do)};
+}
+
 result<std::optional<proposal>> judge_narrowing(const store::mission_state& held,
                                                 const json::value& in_force,
                                                 const scope_request& request, wall_time now) {
-    if (auto ok = check_version(held, request.expected_version); !ok) return ok.error();
-    if (events::is_terminal(held.state))
-        return error{errc::mission_conflict, "a mission that is " +
-                                                 std::string(events::name(held.state)) +
-                                                 " has no authority to narrow"};
+    if (auto ok = check_amendable(held, request, "narrow"); !ok) return ok.error();
     const bool other_set =
         request.authorization_details && *request.authorization_details != in_force;
     const bool other_end = request.expires_at && *request.expires_at != held.expires_at;

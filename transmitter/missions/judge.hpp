@@ -41,8 +41,8 @@ struct proposal {
 // The mission's own state: what a suspended parent makes of it aside.
 events::mission_state own_state(const store::mission_state& held) noexcept;
 
-// What the clock alone makes of a mission by `due`: expiry first, then the end of a suspension. nullopt:
-// nothing is due. The caller does not ask while the clock is in doubt (design section 4).
+// What the clock alone makes of a mission by `due`: expiry first, then the end of a suspension.
+// nullopt: nothing is due. The caller does not ask while the clock is in doubt (design section 4).
 // `now` is when that is written.
 std::optional<proposal> judge_clock(const store::mission_state& held, wall_time due, wall_time now);
 inline std::optional<proposal> judge_clock(const store::mission_state& held, wall_time now) {
@@ -65,8 +65,8 @@ store::family_effect effect_of(const store::mission_state& before,
 
 // A lifecycle operation on what stands after judge_clock, judged by the mission's own state
 // (wire.md section 4: suspending a child that its parent holds is recorded, and the lift leaves it
-// suspended). nullopt: success without a change (it leads to the present state). Errors: stale_version, mission_conflict, invalid_request (a deadline
-// that is past or beyond expires_at).
+// suspended). nullopt: success without a change (it leads to the present state). Errors:
+// stale_version, mission_conflict, invalid_request (a deadline that is past or beyond expires_at).
 result<std::optional<proposal>> judge_operation(const store::mission_state& held,
                                                 const operation_request& request, wall_time now);
 

@@ -14,4 +14,11 @@ store::mission_state moved(const store::mission_state& held, events::mission_sta
 // an event): the proposal becomes a quiet one, and what everybody is told stays as it was.
 void hide_when_unseen(const store::mission_state& held, proposal& p);
 
+// Before a scope change is looked at: stale_version, or mission_conflict for one that has ended.
+// `to_do`: "narrow", "extend".
+result<void> check_amendable(const store::mission_state& held, const scope_request& request,
+                             std::string_view to_do);
+// stale_version when the caller expected another one.
+result<void> check_version(const store::mission_state& held, std::optional<std::int64_t> expected);
+
 }  // namespace mission::transmitter

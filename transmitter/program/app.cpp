@@ -96,8 +96,8 @@ class running_app final : public app {
         guard_ = std::make_shared<clock_guard>(read_clocks(*common_.time), last_commit);
         common_.guard = guard_;
         // Asked by what starts when all tenants are there.
-        pacer_ = make_pacer(*runtime_, {[this] { return healthy_lag(); },
-                                        common_.settings.ssf.max_stale / 3});
+        pacer_ = make_pacer(*runtime_,
+                            {[this] { return healthy_lag(); }, common_.settings.ssf.max_stale / 3});
         for (const auto& settings : common_.settings.issuers)
             if (auto r = add_tenant(settings); !r) return r;
         return {};

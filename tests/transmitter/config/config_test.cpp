@@ -267,8 +267,8 @@ TEST_CASE("families are bounded, and an unknown type is refused unless the opera
     CHECK(standing->missions.max_depth == 16);
     CHECK(standing->missions.max_children == 100'000);
     CHECK_FALSE(standing->missions.accept_unknown_types);
-    const auto other = read(
-        minimal + "[missions]\nmax_depth = 2\nmax_children = 3\nunknown_types = \"accept\"\n");
+    const auto other =
+        read(minimal + "[missions]\nmax_depth = 2\nmax_children = 3\nunknown_types = \"accept\"\n");
     REQUIRE(other);
     CHECK(other->missions.max_depth == 2);
     CHECK(other->missions.max_children == 3);
@@ -278,8 +278,8 @@ TEST_CASE("families are bounded, and an unknown type is refused unless the opera
     CHECK(read(minimal + "[missions]\nbulk_limit = 7\n")->missions.bulk_limit == 7);
     for (const std::string n : {"0", "20001"})
         CHECK(contains(refusal(minimal + "[missions]\nbulk_limit = " + n + "\n"), "bulk_limit"));
-    CHECK(contains(refusal(minimal + "[missions]\nunknown_types = \"perhaps\"\n"),
-                   "unknown_types"));
+    CHECK(
+        contains(refusal(minimal + "[missions]\nunknown_types = \"perhaps\"\n"), "unknown_types"));
 }
 
 TEST_CASE("a type of authorization_details is declared once, with a schema that can be used") {
