@@ -275,16 +275,16 @@ class Races:
         self.lock = threading.Lock()
 
     def run(self, count):
-        todo = queue.Queue()
+        jobs = queue.Queue()
         for n in range(count):
-            todo.put(n)
-        threads = [threading.Thread(target=self.work, args=(todo,)) for _ in range(WORKERS)]
+            jobs.put(n)
+        threads = [threading.Thread(target=self.work, args=(jobs,)) for _ in range(WORKERS)]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
 
-    def work(self, todo):
+    def work(self, jobs):
         try:
             me = Caller(self.test.transmitter)
             shops = [(self.test.shop, h.Http(self.test.shop.port, self.test.transmitter.ca)),
@@ -292,7 +292,7 @@ class Races:
             payer = Payer(shops)
             while True:
                 try:
-                    todo.get_nowait()
+                    jobs.get_nowait()
                 except queue.Empty:
                     break
                 self.race(me, payer)

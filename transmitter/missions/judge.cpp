@@ -164,30 +164,20 @@ result<void> check_amendable(const store::mission_state& held, const scope_reque
                                              " has no authority to " + std::string(to_do)};
 }
 
-result<std::optional<proposal>> judge_narrowing(const store::mission_state& held,
-                                                const json::value& in_force,
-                                                const scope_request& request, wall_time now) {
-    if (auto ok = check_amendable(held, request, "narrow"); !ok) return ok.error();
-    const bool other_set =
-        request.authorization_details && *request.authorization_details != in_force;
-    const bool other_end = request.expires_at && *request.expires_at != held.expires_at;
-    if (!other_set && !other_end) return std::optional<proposal>();
-    if (other_set)
-        if (auto ok = check_subset(*request.authorization_details, in_force); !ok)
-            return error{errc::extension_not_allowed, ok.error().detail};
-    if (other_end && *request.expires_at > held.expires_at)
-        return error{errc::extension_not_allowed,
-                     "/expires_at: lies beyond the end that was approved"};
-    if (other_end && *request.expires_at <= now)
-        return error{errc::invalid_request, "/expires_at: lies in the past; revoke the mission"};
+scope_difference difference_of(const store::mission_state& held, const json::value& in_force,
+                               const scope_request& request) {
+    return {request.authorization_details && *request.authorization_details != in_force,
+            request.expires_at && *request.expires_at != held.expires_at};
+}
+
+proposal amended(const store::mission_state& held, const scope_request& request,
+                 scope_difference other, wall_time now) {
     proposal p;
-    p.initiating_entity = "admin";
-    p.change = "narrowed";
     p.next = held;
     ++p.next.version;
     p.next.changed_at = now;
     p.next.reason = request.reason;
-    if (other_end) {
+    if (other.end) {
         p.next.expires_at = *request.expires_at;
         // A hold cannot end after the mission: its deadline follows.
         if (p.next.suspend_until && *p.next.suspend_until > p.next.expires_at) {
@@ -195,11 +185,31 @@ result<std::optional<proposal>> judge_narrowing(const store::mission_state& held
             p.next.on_expiry.reset();
         }
     }
-    if (other_set) {
+    if (other.set) {
         ++p.next.authority_revision;
         p.authorization_details = json::write(*request.authorization_details);
         p.authority_changed = true;
     }
+    return p;
+}
+
+result<std::optional<proposal>> judge_narrowing(const store::mission_state& held,
+                                                const json::value& in_force,
+                                                const scope_request& request, wall_time now) {
+    if (auto ok = check_amendable(held, request, "narrow"); !ok) return ok.error();
+    const auto other = difference_of(held, in_force, request);
+    if (other.none()) return std::optional<proposal>();
+    if (other.set)
+        if (auto ok = check_subset(*request.authorization_details, in_force); !ok)
+            return error{errc::extension_not_allowed, ok.error().detail};
+    if (other.end && *request.expires_at > held.expires_at)
+        return error{errc::extension_not_allowed,
+                     "/expires_at: lies beyond the end that was approved"};
+    if (other.end && *request.expires_at <= now)
+        return error{errc::invalid_request, "/expires_at: lies in the past; revoke the mission"};
+    auto p = amended(held, request, other, now);
+    p.initiating_entity = "admin";
+    p.change = "narrowed";
     return std::optional(p);
 }
 

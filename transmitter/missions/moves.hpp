@@ -18,6 +18,16 @@ void hide_when_unseen(const store::mission_state& held, proposal& p);
 // `to_do`: "narrow", "extend".
 result<void> check_amendable(const store::mission_state& held, const scope_request& request,
                              std::string_view to_do);
+// What of a scope request differs from what stands; and the next version with it. The caller has
+// judged it, and says who asked and what it is called.
+struct scope_difference {
+    bool set = false, end = false;
+    bool none() const noexcept { return !set && !end; }
+};
+scope_difference difference_of(const store::mission_state& held, const json::value& in_force,
+                               const scope_request& request);
+proposal amended(const store::mission_state& held, const scope_request& request,
+                 scope_difference other, wall_time now);
 // stale_version when the caller expected another one.
 result<void> check_version(const store::mission_state& held, std::optional<std::int64_t> expected);
 

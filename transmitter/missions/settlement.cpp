@@ -64,9 +64,7 @@ std::optional<store::mission> settlement::settle(store::mission_row row) {
     node& n = load(row);
     if (!n.found) return std::nullopt;
     bring(n);
-    auto m = whole(n);
-    m.state = n.state;
-    return m;
+    return as_it_stands(n);
 }
 
 std::optional<store::mission> settlement::settle(store::issuer_id issuer,
@@ -75,8 +73,10 @@ std::optional<store::mission> settlement::settle(store::issuer_id issuer,
     return row ? settle(*row) : std::nullopt;
 }
 
-const store::mission& settlement::whole(node& n) {
-    return *n.full;
+store::mission settlement::as_it_stands(const node& n) const {
+    auto m = *n.full;
+    m.state = n.state;
+    return m;
 }
 
 const std::string& settlement::authority_text(store::mission_row row, std::int64_t revision) {
@@ -102,7 +102,7 @@ const std::string& settlement::cause_detail(store::mission_row parent, std::int6
     json::buffer buffer;
     json::writer w(buffer);
     w.StartObject();
-    json::member(w, "parent", whole(load(parent)).record.mission_id);
+    json::member(w, "parent", load(parent).full->record.mission_id);
     json::key(w, "parent_version");
     w.Int64(version);
     w.EndObject();
@@ -111,11 +111,11 @@ const std::string& settlement::cause_detail(store::mission_row parent, std::int6
     return cause_detail_;
 }
 
-const store::match_keys* settlement::parent_keys(const store::mission& m) {
-    if (m.state.parent_row == store::mission_row{}) return nullptr;
-    node& parent = load(m.state.parent_row);
+const store::match_keys* settlement::keys_of_row(store::mission_row row) {
+    if (row == store::mission_row{}) return nullptr;
+    node& parent = load(row);
     if (!parent.found) return nullptr;
-    if (!parent.keys) parent.keys = keys_of(whole(parent));
+    if (!parent.keys) parent.keys = keys_of(*parent.full);
     return &*parent.keys;
 }
 
@@ -172,8 +172,8 @@ void settlement::write(node& n, const proposal& p, wall_time bound_at, store::au
     if (p.quiet) {
         n.state = p.next;
         n.unwritten = true;
-        by.issuer = whole(n).record.issuer;
-        by.target = whole(n).record.mission_id;
+        by.issuer = n.full->record.issuer;
+        by.target = n.full->record.mission_id;
         by.outcome = "done";
         changes_.audit.push_back(std::move(by));
         return;
@@ -187,7 +187,8 @@ void settlement::write(node& n, const proposal& p, wall_time bound_at, store::au
     } else if (p.change) {
         in_force = authority_text(n.state.row, p.next.authority_revision);
     }
-    auto commit = to_commit(before, p, in_force, context_, {parent_keys(before), successor});
+    auto commit =
+        to_commit(before, p, in_force, context_, {keys_of_row(before.state.parent_row), successor});
     commit.bound_at = bound_at;
     commit.audit = std::move(by);
     n.state = commit.state;
@@ -218,9 +219,7 @@ store::mission settlement::commit(const store::mission& before, const proposal& 
                                   store::audit_entry by) {
     node& n = load(before.state.row);
     write(n, p, context_.now, std::move(by));
-    auto m = whole(n);
-    m.state = n.state;
-    return m;
+    return as_it_stands(n);
 }
 
 store::mission settlement::commit_superseded(const store::mission& before, const proposal& p,
@@ -228,15 +227,12 @@ store::mission settlement::commit_superseded(const store::mission& before, const
                                              store::audit_entry by) {
     node& n = load(before.state.row);
     write(n, p, context_.now, std::move(by), &successor);
-    auto m = whole(n);
-    m.state = n.state;
-    return m;
+    return as_it_stands(n);
 }
 
 void settlement::approve(store::mission_record record, store::mission_state first,
                          const std::string& authorization_details,
                          std::vector<std::string> resources, store::audit_entry by) {
-    const store::match_keys* keys = nullptr;
     first.parent_row = record.parent_row;
     if (record.parent_row != store::mission_row{}) {
         node& parent = load(record.parent_row);
@@ -244,9 +240,8 @@ void settlement::approve(store::mission_record record, store::mission_state firs
         first.parent_seen = parent.state.family_version;
         ++parent.state.children;
         parent.unwritten = true;
-        if (!parent.keys) parent.keys = keys_of(whole(parent));
-        keys = &*parent.keys;
     }
+    const auto* keys = keys_of_row(first.parent_row);
     auto commit = to_approval(std::move(record), first, authorization_details, std::move(resources),
                               context_, {keys, nullptr});
     if (by.action.empty()) by.action = "mission.create";

@@ -71,8 +71,8 @@ class settlement {
     void apply_effect(node& n, const store::mission_version& effect);
     void write(node& n, const proposal& p, wall_time bound_at, store::audit_entry by,
                const store::match_keys* successor = nullptr);
-    const store::mission& whole(node& n);
-    const store::match_keys* parent_keys(const store::mission& m);
+    store::mission as_it_stands(const node& n) const;
+    const store::match_keys* keys_of_row(store::mission_row row);  // null for no row
     const std::vector<store::mission_version>& effects(store::mission_row parent,
                                                        std::int64_t after);
     const std::string& authority_text(store::mission_row row, std::int64_t revision);
