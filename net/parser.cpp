@@ -17,6 +17,10 @@ using boost::beast::error_code;
 using boost::beast::iequals;
 using view = boost::beast::string_view;
 
+// A client waits for few answers at a time, of peers that it has chosen; a full poll is one of
+// these.
+constexpr std::uint64_t request_reserve = 64u << 10, response_reserve = 512u << 10;
+
 std::string text(view s) {
     return {s.data(), s.size()};
 }
@@ -38,8 +42,8 @@ class collector : public http::basic_parser<is_request> {
     void on_header_impl(error_code&) override {}
     void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
         // Announced is not arrived: reserve little on the peer's word alone.
-        if (length)
-            body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, 65536)));
+        constexpr std::uint64_t most = is_request ? request_reserve : response_reserve;
+        if (length) body_.reserve(static_cast<std::size_t>(std::min(*length, most)));
     }
     std::size_t on_body_impl(view data, error_code&) override {
         body_.append(data.data(), data.size());
@@ -80,6 +84,17 @@ class response_collector final : public collector<false> {
     void on_response_impl(int code, view, int, error_code&) override { response_.status = code; }
     http_response& response_;
 };
+
+// The last chunk, "0 CRLF CRLF", goes to Beast (1.81) in one piece: having seen "0 CRLF" it asserts
+// that more than one octet comes at once. What is left of a chunked message is never shorter, so
+// that waiting for it waits for nothing that is not due.
+constexpr std::size_t last_chunk_octets = 5;
+
+template <class Parser>
+bool begins_last_chunk(const Parser& parser, std::string_view data) {
+    return parser.is_header_done() && parser.chunked() && data.size() < last_chunk_octets &&
+           data.front() == '0';
+}
 
 bool over_limit(const error_code& ec) {
     return ec == http::error::body_limit;
@@ -209,8 +224,10 @@ parse_status request_parser::feed(std::string_view data, std::size_t& consumed) 
             data.remove_prefix(2);
             consumed += 2;
         }
+        if (data == "\r") return parse_status::more;  // half of one, perhaps
     }
     while (!data.empty()) {
+        if (begins_last_chunk(parser, data)) return parse_status::more;
         error_code ec;
         const auto n = parser.put(boost::asio::const_buffer(data.data(), data.size()), ec);
         data.remove_prefix(n);
@@ -274,6 +291,7 @@ parse_status response_parser::feed(std::string_view data, std::size_t& consumed)
     auto& parser = impl_->parser;
     consumed = 0;
     while (!data.empty()) {
+        if (begins_last_chunk(parser, data)) return parse_status::more;
         error_code ec;
         const auto n = parser.put(boost::asio::const_buffer(data.data(), data.size()), ec);
         data.remove_prefix(n);
@@ -291,6 +309,10 @@ parse_status response_parser::feed(std::string_view data, std::size_t& consumed)
 
 parse_status response_parser::feed_end() {
     error_code ec;
+    if (!impl_->parser.got_some()) {  // Beast asserts that there was something
+        impl_->reason = "connection closed before the answer";
+        return parse_status::failed;
+    }
     impl_->parser.put_eof(ec);
     if (!ec && impl_->parser.is_done()) return parse_status::done;
     impl_->reason = "connection closed within the answer";

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -63,6 +64,28 @@ void remove_stale_socket(const sockaddr_un& address) {
         ::unlink(address.sun_path);
     }
 }
+
+// The file of a socket that we have bound. Removed with the listener, and only while it is ours:
+// another process may have taken the place over since.
+class socket_file {
+  public:
+    explicit socket_file(std::string path) : path_(std::move(path)) {
+        if (path_.empty() || ::lstat(path_.c_str(), &bound_) != 0) path_.clear();
+    }
+    void remove() {
+        std::call_once(once_, [this] {
+            struct stat now {};
+            if (!path_.empty() && ::lstat(path_.c_str(), &now) == 0 &&
+                now.st_dev == bound_.st_dev && now.st_ino == bound_.st_ino)
+                ::unlink(path_.c_str());
+        });
+    }
+
+  private:
+    std::string path_;
+    struct stat bound_ {};
+    std::once_flag once_;
+};
 
 result<int> listen_unix(const std::string& path) {
     sockaddr_un address{};
@@ -241,6 +264,22 @@ class listener final : public std::enable_shared_from_this<listener> {
         wait_for_connections();
     }
 
+    // Who has connected already has perhaps asked already, and is answered like the others.
+    void take_waiting() {
+        for (int i = 0; i < backlog; ++i) {
+            sockaddr_storage storage{};
+            socklen_t size = sizeof storage;
+            const int fd =
+                ::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&storage), &size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd >= 0) {
+                take(fd, storage);
+            } else if (errno != ECONNABORTED && errno != EINTR) {
+                return;
+            }
+        }
+    }
+
     void take(int fd, const sockaddr_storage& storage) {
         fd_guard guard(fd);
         auto peer = describe(storage);
@@ -282,8 +321,10 @@ class listener final : public std::enable_shared_from_this<listener> {
 
     void begin_stop(std::chrono::milliseconds grace, std::function<void()> done) {
         done_.push_back(std::move(done));
-        const bool first = !shared_->stopping.exchange(true);
+        const bool first = !shared_->stopping.load();
         if (first) {
+            take_waiting();
+            shared_->stopping.store(true);
             boost::system::error_code ignored;
             acceptor_.close(ignored);
             pause_timer_.cancel();
@@ -342,11 +383,11 @@ class http_server_impl final : public http_server {
         : shared_(std::move(shared)),
           listener_(std::move(l)),
           port_(port),
-          socket_path_(std::move(socket_path)) {}
+          file_(std::move(socket_path)) {}
 
     ~http_server_impl() override {
+        file_.remove();
         listener_->stop_and_wait();
-        if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
     }
 
     std::uint16_t port() const noexcept override { return port_; }
@@ -364,6 +405,8 @@ class http_server_impl final : public http_server {
     }
 
     void stop(std::chrono::milliseconds grace, std::function<void()> done) override {
+        // First: whoever finds the file finds somebody who listens.
+        file_.remove();
         listener_->stop(grace, std::move(done));
     }
 
@@ -380,7 +423,7 @@ class http_server_impl final : public http_server {
     std::shared_ptr<server_shared> shared_;
     std::shared_ptr<listener> listener_;
     const std::uint16_t port_;
-    const std::string socket_path_;
+    socket_file file_;
 };
 
 }  // namespace

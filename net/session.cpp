@@ -28,6 +28,12 @@ std::span<char> scratch() {
     return area;
 }
 
+// Sent by the peer, and not read yet: most likely a request.
+bool octets_waiting(int fd) {
+    char one = 0;
+    return ::recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 // What the handler's responder refers to; outlives the session if need be.
 class response_slot final : public responder::state {
   public:
@@ -120,8 +126,10 @@ void session::deadline_passed() {
 void session::stop_when_idle() {
     asio::post(strand_, [self = shared_from_this()] {
         auto& s = *self;
+        const bool asked =
+            s.in_message_ || !s.input_.empty() || octets_waiting(s.descriptor_.native_handle());
         const bool idle = s.phase_ == phase::sniffing || s.phase_ == phase::handshake ||
-                          (s.phase_ == phase::request && !s.in_message_ && s.input_.empty());
+                          (s.phase_ == phase::request && !asked);
         if (!idle) return;  // `written` looks at `stopping` when the answer is out
         s.channel_.finish();
         s.close();

@@ -1,6 +1,10 @@
 #include "store/sqlite/backend.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -17,20 +21,37 @@ constexpr int wal_pages_limit = 16'000;   // 64 MiB: the writer finishes one its
 constexpr int wal_pages_idle = 64;        // less is not worth an fsync when idle
 constexpr std::size_t idle_readers = 16;  // connections kept for the next read
 
+// How long a snapshot serves look after look: briefly, since the WAL cannot be reset under it.
+constexpr std::chrono::milliseconds snapshot_reuse{20};
+
+// A connection for snapshots, and the one that it may still hold open: as long as nothing has been
+// committed since, the next look is the same look, and costs no locks of the file.
+struct reader {
+    std::unique_ptr<connection> c;
+    unsigned generation = 0;
+    bool open = false;
+    std::uint64_t commits = 0;  // counted before it was opened: it shows at least these
+    std::chrono::steady_clock::time_point since{};
+    log_position position{};
+
+    void end() {
+        if (!open) return;
+        open = false;
+        query(*c, "COMMIT").run();
+    }
+};
+
 // Connections for snapshots. THREAD: any.
 class reader_pool {
   public:
     explicit reader_pool(const settings& s) : settings_(s) {}
 
-    struct lease {
-        std::unique_ptr<connection> c;
-        unsigned generation;
-    };
+    using lease = reader;
     lease take() {
         {
             const std::lock_guard lock(mutex_);
             if (!idle_.empty()) {
-                lease l{std::move(idle_.back()), generation_};
+                lease l = std::move(idle_.back());
                 idle_.pop_back();
                 return l;
             }
@@ -39,12 +60,27 @@ class reader_pool {
             const std::lock_guard lock(mutex_);
             return generation_;
         }();
-        return {std::make_unique<connection>(settings_), generation};
+        lease l;
+        l.c = std::make_unique<connection>(settings_);
+        l.generation = generation;
+        return l;
     }
     void give_back(lease l) {
         const std::lock_guard lock(mutex_);
         if (l.generation == generation_ && idle_.size() < idle_readers)
-            idle_.push_back(std::move(l.c));
+            idle_.push_back(std::move(l));
+    }
+    // Snapshots that nobody looks at are ended: the WAL is about to be moved.
+    void rest() {
+        const std::lock_guard lock(mutex_);
+        for (auto at = idle_.begin(); at != idle_.end();) {
+            try {
+                at->end();
+                ++at;
+            } catch (const store_error&) {
+                at = idle_.erase(at);
+            }
+        }
     }
     // What is open is closed when it comes back.
     void forget() {
@@ -56,7 +92,7 @@ class reader_pool {
   private:
     settings settings_;
     std::mutex mutex_;
-    std::vector<std::unique_ptr<connection>> idle_;
+    std::vector<reader> idle_;
     unsigned generation_ = 0;
 };
 
@@ -98,6 +134,7 @@ class sqlite_backend final : public engine::backend {
         position_.last_batch = batch_id;
         write_position(*c_, position_);
         query(*c_, "COMMIT").run();
+        commits_.fetch_add(1);  // before anybody is told
         committed_ = position_;
     }
     void rollback() noexcept override {
@@ -111,6 +148,7 @@ class sqlite_backend final : public engine::backend {
     bool recover(const std::string& batch_id) override {
         rollback();
         c_.reset();
+        commits_.fetch_add(1);  // perhaps
         pool_.forget();
         checks_.reopen();
         reopen();
@@ -230,6 +268,7 @@ class sqlite_backend final : public engine::backend {
 
     bool tidy(bool idle) noexcept override {
         if (!c_ || wal_pages_ < wal_pages_idle) return false;
+        pool_.rest();
         if (idle) {
             // Nobody waits for the writer now; but it does not wait for a reader either.
             sqlite3_busy_timeout(c_->handle(), 0);
@@ -248,13 +287,21 @@ class sqlite_backend final : public engine::backend {
     }
 
     void snapshot(wall_time now, const std::function<void(const rows&)>& fn) override {
+        // What throws takes the connection with it: it is closed with its transaction.
         auto lease = pool_.take();
         connection& c = *lease.c;
-        c.exec("BEGIN");
-        // What throws takes the connection with it: it is closed with its transaction.
-        const log_position position = read_position(c);  // from here on it stands still
-        fn(sqlite_rows(c, position, now));
-        c.exec("COMMIT");
+        const auto commits = commits_.load();
+        const auto moment = std::chrono::steady_clock::now();
+        if (lease.open && (lease.commits != commits || moment - lease.since > snapshot_reuse))
+            lease.end();
+        if (!lease.open) {
+            query(c, "BEGIN").run();
+            lease.open = true;
+            lease.commits = commits;
+            lease.since = moment;
+            lease.position = read_position(c);  // from here on it stands still
+        }
+        fn(sqlite_rows(c, lease.position, now));
         pool_.give_back(std::move(lease));
     }
 
@@ -290,6 +337,7 @@ class sqlite_backend final : public engine::backend {
     std::optional<sqlite_rows> view_;
     mutable seen_missions seen_;  // of the batch
     int wal_pages_ = 0;
+    std::atomic<std::uint64_t> commits_{0};
 };
 
 bool known_synchronous(std::string_view s) {

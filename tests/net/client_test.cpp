@@ -153,6 +153,15 @@ TEST_CASE("a server that closes within its answer is told apart from a good end"
     CHECK(s.accepted() == 1);  // an octet of the answer came: not sent again
 }
 
+TEST_CASE("a server that closes behind a 1xx has not answered") {
+    raw_server s([](int fd, int) {
+        read_request(fd);
+        write_text(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+    });
+    caller c;
+    CHECK(fetch(*c.client, s.url()).error() == errc::connection_closed);
+}
+
 TEST_CASE("a fresh connection that closes without an answer is not tried again") {
     raw_server s([](int fd, int) { read_request(fd); });
     caller c;

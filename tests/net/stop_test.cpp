@@ -33,6 +33,36 @@ TEST_CASE("the first step of a stop lets a request in flight finish and closes i
     CHECK(s.server->counters().open == 0);
 }
 
+TEST_CASE("a request that has come before the stop is answered, though nobody has read it yet") {
+    // Both network threads are kept from everything until the stop is on its way.
+    promised<int> one, two, go_on;
+    served s(plain_options(), [&](http_request r, responder respond) {
+        if (r.path == "/one") one.set(1);
+        if (r.path == "/two") two.set(1);
+        if (r.path == "/one" || r.path == "/two") (void)go_on.wait();
+        respond(http_response{});
+    });
+    raw_client known(s.server->port());
+    known.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(known.read_until("\r\n\r\n").find("200 OK") != std::string::npos);
+    raw_client held_one(s.server->port()), held_two(s.server->port());
+    held_one.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
+    held_two.send("GET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+    REQUIRE(one.wait());
+    REQUIRE(two.wait());
+    raw_client fresh(s.server->port());
+    fresh.send("GET /fresh HTTP/1.1\r\nHost: x\r\n\r\n");
+    known.send("GET /second HTTP/1.1\r\nHost: x\r\n\r\n");
+    promised<int> stopped;
+    s.server->stop(20s, [&] { stopped.set(1); });
+    go_on.set(1);
+    CHECK(fresh.read_all().find("200 OK") != std::string::npos);
+    CHECK(known.read_all().find("200 OK") != std::string::npos);
+    CHECK(held_one.read_all().find("200 OK") != std::string::npos);
+    CHECK(held_two.read_all().find("200 OK") != std::string::npos);
+    CHECK(stopped.get() == 1);
+}
+
 TEST_CASE("the second step of a stop cancels what did not finish") {
     promised<responder> waiting;
     served s(plain_options(),

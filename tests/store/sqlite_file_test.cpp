@@ -2,7 +2,10 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "tests/store/child.hpp"
 #include "tests/store/harness.hpp"
@@ -243,6 +246,48 @@ TEST_CASE("the WAL does not grow without end under steady load") {
     }
     // 80 MB have passed through a log that is finished at 64 MiB.
     CHECK(std::filesystem::file_size(path + "-wal") < 72u << 20);
+}
+
+TEST_CASE("a look after a commit's answer sees it, however many looks went before") {
+    temp_folder f;
+    auto s = open_at(f.file("store.db")).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    REQUIRE(run(*s, approve(issuer, "m1")));
+    std::atomic<bool> over{false};
+    // Somebody looks all the time, so that a snapshot is always open.
+    std::thread others([&] {
+        while (!over)
+            CHECK(s->read_now([&](const rows& r) { r.find_mission(issuer, long_id("m1")); }));
+    });
+    for (int i = 0; i < 500; ++i) {
+        const auto to =
+            i % 2 == 0 ? events::mission_state::suspended : events::mission_state::active;
+        REQUIRE(run(*s, move_to(issuer, "m1", to)));
+        std::int64_t version = 0;
+        REQUIRE(s->read_now([&](const rows& r) {
+            version = r.find_mission(issuer, long_id("m1"))->state.version;
+        }));
+        REQUIRE(version == i + 2);
+    }
+    over = true;
+    others.join();
+}
+
+TEST_CASE("a snapshot that is kept for the next look does not hold the WAL") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    auto s = open_at(path).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    auto big = approve(issuer, "m1");
+    big.missions.front().body = std::string(2'000'000, 'b');
+    REQUIRE(run(*s, std::move(big)));
+    REQUIRE(s->read_now([](const rows& r) { CHECK(r.head() == 1); }));
+    // An idle writer empties it.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::filesystem::file_size(path + "-wal") != 0 &&
+           std::chrono::steady_clock::now() < until)
+        std::this_thread::yield();
+    CHECK(std::filesystem::file_size(path + "-wal") == 0);
 }
 
 }  // namespace mission::store::test

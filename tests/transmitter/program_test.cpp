@@ -140,13 +140,14 @@ TEST_CASE("a first start with --dev needs no preparation, a second finds everyth
         process p(f.path(), {"serve", "--config", file, "--dev"});
         if (!p.listening()) MESSAGE(p.log());
         REQUIRE(p.listening());
-        CHECK(p.log().find("listening on https://127.0.0.1:") != std::string::npos);
         for (const auto* made : {"/state/transmitter.db", "/state/secret.key",
                                  "/state/dev/certificate.pem", "/state/dev/operator.pem"})
             CHECK(fs::exists(f.path() + made));
         if (i == 0) certificate = content(f.path() + "/state/dev/certificate.pem");
         p.signal(i == 0 ? SIGTERM : SIGINT);
         CHECK(p.wait() == 0);
+        // The ports are told before the log says so: looked for when all is said.
+        CHECK(p.log().find("listening on https://127.0.0.1:") != std::string::npos);
         CHECK(p.log().find("stopped") != std::string::npos);
     }
     CHECK(content(f.path() + "/state/dev/certificate.pem") == certificate);

@@ -1,59 +1,32 @@
 #include "transmitter/api/even_refusal.hpp"
 
-#include <mutex>
-#include <optional>
+#include <chrono>
+#include <utility>
 
 #include "base/limits.hpp"
+#include "net/run_at.hpp"
 
 namespace mission::transmitter {
 namespace {
 
-// The timer runs from the request's arrival, not from its judgement: so the end does not depend on
-// how long judging took.
+// The end is a moment counted from the request's arrival, kept to the microsecond: it does not
+// depend on how long judging took. A timer is started for those alone that wait.
 class even final : public net::responder::state {
   public:
-    even(net::runtime& runtime, net::responder to) : wait_(std::make_shared<wait>()) {
-        wait_->to = std::move(to);
-        const std::lock_guard lock(wait_->mutex);
-        // The callback owns what waits, since whoever judged has let go of it by then; the cycle
-        // ends when the timer has fired or is dropped.
-        wait_->clock = runtime.after(limits::refusal_time, [w = wait_] {
-            std::optional<net::http_response> held;
-            {
-                const std::lock_guard held_lock(w->mutex);
-                w->over = true;
-                held = std::move(w->held);
-                w->held.reset();
-            }
-            if (held) w->to(std::move(*held));
-        });
-    }
-    ~even() override {
-        const std::lock_guard lock(wait_->mutex);
-        if (!wait_->held) wait_->clock.reset();
-    }
+    even(net::runtime& runtime, net::responder to)
+        : runtime_(runtime),
+          to_(std::move(to)),
+          end_(std::chrono::steady_clock::now() + limits::refusal_time) {}
     void respond(net::http_response r) override {
-        {
-            const std::lock_guard lock(wait_->mutex);
-            if (r.status == 404 && !wait_->over) {
-                wait_->held = std::move(r);
-                return;
-            }
-            wait_->clock.reset();
-        }
-        wait_->to(std::move(r));
+        if (r.status != 404 || std::chrono::steady_clock::now() >= end_) return to_(std::move(r));
+        net::run_at(runtime_, end_, [to = to_, r = std::move(r)]() mutable { to(std::move(r)); });
     }
-    bool gone() const noexcept override { return wait_->to.gone(); }
+    bool gone() const noexcept override { return to_.gone(); }
 
   private:
-    struct wait {
-        std::mutex mutex;
-        bool over = false;
-        std::optional<net::http_response> held;
-        net::responder to;
-        std::unique_ptr<net::timer> clock;
-    };
-    std::shared_ptr<wait> wait_;
+    net::runtime& runtime_;
+    net::responder to_;
+    const std::chrono::steady_clock::time_point end_;
 };
 
 }  // namespace
