@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/detail/json_reader.hpp"
+#include "base/json_scratch.hpp"
 
 namespace mission::json {
 namespace {
@@ -218,9 +219,9 @@ bool canonical_into(const value& v, std::string& out) {
     return false;
 }
 
-}  // namespace
-
-result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t max_depth) {
+// Reads into `doc`, which is empty; nullopt when all is well.
+std::optional<error> read_into(document& doc, std::string_view text, std::size_t max_bytes,
+                               std::size_t max_depth) {
     if (text.size() > max_bytes)
         return error{errc::too_large,
                      "JSON text of more than " + std::to_string(max_bytes) + " bytes"};
@@ -233,7 +234,6 @@ result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t
     char* copy = room > near.size() ? far.data() : near.data();
     if (!text.empty()) std::memcpy(copy, text.data(), text.size());
     std::memset(copy + text.size(), 0, detail::reader_padding);
-    document doc;
     detail::reader reader(copy, text.size(), max_depth);
     bool read = false;
     auto generate = [&](document& handler) { return read = reader(handler); };
@@ -248,6 +248,29 @@ result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t
     if (auto name = duplicate_below(doc))
         return error{errc::duplicate_member,
                      "member \"" + name->substr(0, 64) + "\" stands twice in one object"};
+    return std::nullopt;
+}
+
+constexpr std::size_t scratch_bytes = 32u << 10;  // claims of several KiB fit
+constexpr std::size_t scratch_more = 16u << 10;   // of the heap's, for what does not
+
+}  // namespace
+
+result<document> parse(std::string_view text, std::size_t max_bytes, std::size_t max_depth) {
+    document doc;
+    if (auto e = read_into(doc, text, max_bytes, max_depth)) return std::move(*e);
+    return doc;
+}
+
+scratch::scratch()
+    : area_(std::make_unique<char[]>(scratch_bytes)),
+      memory_(area_.get(), scratch_bytes, scratch_more) {}
+
+result<document> scratch::parse(std::string_view text, std::size_t max_bytes,
+                                std::size_t max_depth) {
+    memory_.Clear();
+    document doc(&memory_);
+    if (auto e = read_into(doc, text, max_bytes, max_depth)) return std::move(*e);
     return doc;
 }
 

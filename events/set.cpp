@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "events/detail/text_writer.hpp"
+#include "events/set_reader.hpp"
 
 namespace mission::events {
 namespace {
@@ -114,20 +115,29 @@ std::optional<error> read_claims(received_set& out) {
 }
 
 result<received_set> received(json::document claims) {
-    result<received_set> out(boost::system::in_place_value, std::string(),
-                             std::vector<std::string>(), 0, std::string(), std::nullopt,
-                             std::nullopt, std::string(), std::move(claims), nullptr);
+    result<received_set> out(received_set{{}, {}, 0, {}, {}, {}, {}, std::move(claims), nullptr});
     if (auto e = read_claims(*out)) out = std::move(*e);
     return out;
 }
 
 }  // namespace
 
-result<received_set> decode(std::string_view payload) {
-    auto doc = json::parse(payload, limits::token_bytes);
+namespace {
+
+result<received_set> decoded(result<json::document> doc) {
     if (doc) return received(std::move(*doc));
     if (doc.error() == errc::duplicate_member) return doc.error();
     return error{errc::malformed_token, "the claims are not JSON: " + doc.error().detail};
+}
+
+}  // namespace
+
+result<received_set> decode(std::string_view payload) {
+    return decoded(json::parse(payload, limits::token_bytes));
+}
+
+result<received_set> decode(std::string_view payload, json::scratch& memory) {
+    return decoded(memory.parse(payload, limits::token_bytes));
 }
 
 std::string to_json(const verification& v) {

@@ -10,6 +10,11 @@
 #include "schemas/detail/verdict.hpp"
 #include "schemas/schemas.hpp"
 
+#ifdef __clang__
+// RapidJSON's iterators compare as C++17 had it.
+#pragma clang diagnostic ignored "-Wambiguous-reversed-operator"
+#endif
+
 namespace mission::schemas {
 namespace {
 

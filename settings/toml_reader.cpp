@@ -1,5 +1,8 @@
+#include "base/toml_assertions.hpp"
+// Behind the assertions' header.
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "base/json.hpp"
@@ -48,6 +51,39 @@ setting convert(const toml::node& node, const std::string& name) {
     return out;
 }
 
+// The line of the first octet beyond ASCII outside of strings and comments, where TOML 1.0 has
+// none; 0 when there is none. toml++ (3.3) looks such code points up in a table that does not have
+// them all, and goes on with what is undefined. Ends at the first string without an end: so does
+// toml++.
+unsigned foreign_line(std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    unsigned line = 1;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '\n') ++line;
+        if (static_cast<unsigned char>(c) >= 0x80) return line;
+        if (c == '#') {
+            i = std::min(text.find('\n', i), text.size()) - 1;
+        } else if (c == '"' || c == '\'') {
+            const std::string three(3, c);
+            const bool lines = text.substr(i).starts_with(three);
+            for (i += lines ? 3 : 1;; ++i) {
+                if (i >= text.size() || (text[i] == '\n' && !lines)) return 0;
+                if (text[i] == '\n') ++line;
+                if (text[i] == '\\' && c == '"') {
+                    ++i;
+                    if (i < text.size() && text[i] == '\n') ++line;
+                } else if (lines ? text.substr(i).starts_with(three) : text[i] == c) {
+                    break;
+                }
+            }
+            // Up to two quotes may stand before the three that end a string of lines.
+            if (lines) i = std::min(text.find_first_not_of(c, i), std::min(i + 5, text.size())) - 1;
+        }
+    }
+    return 0;
+}
+
 void write_setting(json::writer& w, const setting& s) {
     switch (s.what) {
         case setting::kind::boolean:
@@ -82,6 +118,10 @@ void write_setting(json::writer& w, const setting& s) {
 }  // namespace
 
 result<setting> parse_toml(std::string_view text, const std::string& name) {
+    if (const auto line = foreign_line(text); line != 0) {
+        return error{errc::bad_configuration, name + ":" + std::to_string(line) +
+                                                  ": outside of strings only ASCII may stand"};
+    }
     try {
         return convert(toml::parse(text, name), name);
     } catch (const toml::parse_error& e) {
@@ -89,6 +129,8 @@ result<setting> parse_toml(std::string_view text, const std::string& name) {
                                                   ": " + std::string(e.description())};
     } catch (const error& e) {
         return e;
+    } catch (const std::runtime_error& e) {
+        return error{errc::bad_configuration, name + ": " + e.what()};
     }
 }
 

@@ -1,10 +1,15 @@
 // The reader behind json::parse: its edges, and that it never accepts what RapidJSON refuses.
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/json.hpp"
+#include "base/json_members.hpp"
+#include "base/json_scratch.hpp"
 
 using namespace mission;
 
@@ -134,4 +139,64 @@ TEST_CASE("a value copied into another document outlives the one it was read int
         const auto& one = kept[static_cast<unsigned>(i)];
         CHECK(json::find_string(one, "a name that is not short") == longer + std::to_string(i));
     }
+}
+
+TEST_CASE("the members of one object are read in place, held to the rules of every JSON text") {
+    const auto read = [](std::string text) {
+        struct copied {
+            bool ok = false, found = false;
+            errc code{};
+            std::vector<std::pair<std::string, std::optional<std::string>>> members;
+        } out;
+        const auto r = json::read_members(text, "sets", 4096, 6);
+        out.ok = r.has_value();
+        if (!out.ok) out.code = r.error().code;
+        if (!out.ok || !*r) return out;
+        out.found = true;
+        for (const auto& m : **r)
+            out.members.emplace_back(m.name,
+                                     m.text ? std::optional<std::string>(*m.text) : std::nullopt);
+        return out;
+    };
+    const auto some =
+        read(R"( {"a":[{"sets":{"no":"x"}}],"sets":{"j\u0031":"e\n1","b":7,"c":{"d":"e"},)"
+             R"("f":["g"],"h":"é"},"z":null} )");
+    REQUIRE(some.found);
+    REQUIRE(some.members.size() == 5);
+    CHECK(some.members[0] == std::pair{std::string("j1"), std::optional<std::string>("e\n1")});
+    CHECK(some.members[1].first == "b");
+    CHECK_FALSE(some.members[1].second);
+    CHECK_FALSE(some.members[2].second);
+    CHECK_FALSE(some.members[3].second);
+    CHECK(some.members[4].second == "é");
+    CHECK(read(R"({"sets":{}})").found);
+    CHECK(read(R"({"sets":{}})").members.empty());
+    for (const char* none :
+         {R"({"sets":[]})", R"({"sets":"x"})", R"({})", R"([{"sets":{}}])", R"("sets")"}) {
+        CAPTURE(none);
+        CHECK(read(none).ok);
+        CHECK_FALSE(read(none).found);
+    }
+    CHECK(read(R"({"sets":{"a":"1","a":"2"}})").code == errc::duplicate_member);
+    CHECK(read(R"({"sets":{},"sets":{}})").code == errc::duplicate_member);
+    CHECK(read(R"({"x":{"a":{"b":1,"b":2}}})").code == errc::duplicate_member);
+    CHECK(read(R"({"sets":{"a":"1"})").code == errc::not_json);
+    CHECK(read(R"({"sets":{}} x)").code == errc::not_json);
+    CHECK(read("{\"sets\":{\"a\":\"\xff\"}}").code == errc::not_json);
+    CHECK(read(R"({"a":[[[[[[[[1]]]]]]]]})").code == errc::too_deep);
+    CHECK(read("{\"a\":\"" + std::string(5000, 'x') + "\"}").code == errc::too_large);
+}
+
+TEST_CASE("one document after another is read in the same memory, whatever its size") {
+    json::scratch memory;
+    for (const std::size_t size : {10u, 100'000u, 20u, 40'000u}) {
+        const std::string text =
+            "{\"a\":\"" + std::string(size, 'x') + "\",\"b\":[1,2,{\"c\":true}]}";
+        const auto doc = memory.parse(text);
+        REQUIRE(doc.has_value());
+        CHECK(json::write(*doc) == text);
+    }
+    CHECK(memory.parse(R"({"a":1,"a":2})").error() == errc::duplicate_member);
+    CHECK(memory.parse("{").error() == errc::not_json);
+    CHECK(memory.parse("[]", 1).error() == errc::too_large);
 }

@@ -369,7 +369,8 @@ TEST_CASE("a mission shows its end, its family, its reports and who has torn dow
         "family":{"parent":"p","depth":1,"children":3,"ancestors":[{"mission_id":"p",
                   "approver":{"iss":"i","sub":"anna"},"approved_at":"2026-11-01T09:00:00Z"}]},
         "reports":{"open":1,"acted":0,"dismissed":0},
-        "teardown":[{"client_id":"pam","at":"2026-11-02T09:00:01Z","detail":"gone"}]})";
+        "teardown":[{"client_id":"pam","at":"2026-11-02T09:00:01Z","status":"reported",
+                     "verified":false,"detail":"gone"}]})";
     CHECK(b.run({"mission", "get", id}) == 0);
     for (const char* text : {"ended revoked at 2026-11-02T09:00:00Z by ops: enough", "anna at i",
                              "children: 3", "1 open", "pam", "gone"})

@@ -38,6 +38,42 @@ TEST_CASE("a mission shows which listener has heard of its version and which has
     CHECK(text.find("new       s3      -             not yet") != std::string::npos);
 }
 
+TEST_CASE("of a mission that has ended it is shown who has stopped and who has told nothing") {
+    const auto with = [](const std::string& crm, const std::string& pam) {
+        return json::parse(R"({"mission_id":"m1","state":"revoked","version":3,
+        "streams":[{"stream_id":"s1","client_id":"erp","acked_version":3,"teardown":"complete"},
+                   {"stream_id":"s2","client_id":"crm","acked_version":3,"teardown":")" +
+                           crm +
+                           R"("},
+                   {"stream_id":"s3","client_id":"pam","acked_version":2,"teardown":")" +
+                           pam +
+                           R"("}],
+        "teardown":[{"client_id":"crm","at":"2026-11-02T09:00:02Z","status":")" +
+                           crm +
+                           R"(","verified":true,"detail":{"version":3,"complete":false,"total":3,
+                     "acknowledged":1,"released":1,"unconfirmed":1,"tasks":[
+                       {"handler":"drop","name":"role-1","outcome":"acknowledged","attempts":1},
+                       {"handler":"drop","name":"role-7","outcome":"timed_out","attempts":4,
+                        "evidence":"no answer"}]}},
+                    {"client_id":"erp","at":"2026-11-02T09:00:01Z","status":"complete",
+                     "verified":false,"detail":{"version":3,"complete":true,"total":2,
+                     "acknowledged":2,"released":0,"unconfirmed":0,"tasks":[]}}]})")
+            .value();
+    };
+    const auto text = print_mission(with("incomplete", "not_reported"));
+    for (const char* line :
+         {"erp       s1      3             yes        complete (2 of 2 confirmed)",
+          "crm       s2      3             yes        incomplete (2 of 3 confirmed)",
+          "pam       s3      2             not yet    not reported",
+          "crm: drop role-7: timed_out after 4 tries, no answer",
+          "stopped: 1 of 3; incomplete: crm; no word: pam"})
+        CHECK_MESSAGE(text.find(line) != std::string::npos, line, "\n", text);
+    // What is confirmed is nobody's worry.
+    CHECK(text.find("role-1") == std::string::npos);
+    CHECK(print_mission(with("complete", "complete")).find("everybody has stopped") !=
+          std::string::npos);
+}
+
 TEST_CASE("a list names the cursor with which it goes on") {
     const auto d = json::parse(
                        R"({"missions":[{"mission_id":"m1","state":"active","version":1,

@@ -131,14 +131,21 @@ std::string print_mission(const json::value& mission) {
     const auto* streams = json::find(mission, "streams");
     if (streams && streams->IsArray()) {
         const auto version = json::find_int(mission, "version").value_or(0);
+        std::vector<std::string> heads{"LISTENER", "STREAM", "ACKNOWLEDGED", "HAS HEARD"};
         std::vector<std::vector<std::string>> rows;
+        bool ended = false;
         for (const auto& s : streams->GetArray()) {
             const auto acked = json::find_int(s, "acked_version").value_or(0);
             rows.push_back({cell(s, "client_id"), cell(s, "stream_id"),
                             acked == 0 ? "-" : std::to_string(acked),
                             acked >= version ? "yes" : "not yet"});
+            if (!json::find(s, "teardown")) continue;
+            rows.back().push_back(teardown_of(mission, s));
+            ended = true;
         }
-        out += "\n" + table({"LISTENER", "STREAM", "ACKNOWLEDGED", "HAS HEARD"}, rows);
+        if (ended) heads.push_back("HAS TORN DOWN");
+        out += "\n" + table(heads, rows);
+        if (ended) out += "\n" + stopped_line(*streams) + "\n";
     }
     return out;
 }

@@ -43,6 +43,11 @@ std::string print_reports(const json::value& page);
 std::string print_history(const json::value& answer);
 // What a mission resource has of its end, its family, its reports and teardowns.
 std::string print_details(const json::value& mission);
+// Has everybody stopped? What each client has told; what of it became of one listener; who has told
+// nothing, in one line.
+std::string print_teardown(const json::value& mission);
+std::string teardown_of(const json::value& mission, const json::value& stream);
+std::string stopped_line(const json::value& streams);
 std::string print_audit(const std::vector<json::document>& entries, bool heads);
 
 // One server-sent event of a text/event-stream body.

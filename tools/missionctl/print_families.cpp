@@ -138,13 +138,7 @@ std::string print_details(const json::value& mission) {
             out += "\nreports: " + cell(*counts, "open") + " open, " + cell(*counts, "acted") +
                    " acted on, " + cell(*counts, "dismissed") + " dismissed\n";
     }
-    const auto* teardown = json::find(mission, "teardown");
-    if (teardown && teardown->IsArray() && !teardown->Empty()) {
-        std::vector<std::vector<std::string>> rows;
-        for (const auto& t : teardown->GetArray())
-            rows.push_back({cell(t, "client_id"), cell(t, "at"), shortened(cell(t, "detail"))});
-        out += "\n" + table({"HAS TORN DOWN", "WHEN", "WHAT IT SAYS"}, rows);
-    }
+    out += print_teardown(mission);
     return out;
 }
 

@@ -1,5 +1,7 @@
 #include "tools/missionctl/settings.hpp"
 
+#include "base/toml_assertions.hpp"
+// Behind the assertions' header.
 #include <toml++/toml.h>
 #include <filesystem>
 #include <fstream>
@@ -26,6 +28,8 @@ result<void> fill_from_file(invocation& typed) {
         return error{errc::bad_configuration, typed.config_file + ":" +
                                                   std::to_string(e.source().begin.line) + ": " +
                                                   std::string(e.description())};
+    } catch (const std::runtime_error& e) {
+        return error{errc::bad_configuration, typed.config_file + ": " + e.what()};
     }
     const auto folder = std::filesystem::path(typed.config_file).parent_path();
     for (const auto& [key, node] : file) {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "transmitter/api/report_views.hpp"
+#include "transmitter/api/teardown_statement.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 namespace mission::transmitter {
@@ -77,8 +78,21 @@ void write_family(json::writer& w, const store::rows& rows, const client_config&
     w.EndObject();
 }
 
+// The last word of a client about its teardown. A receiver of ours says `complete` and `version`.
+std::string teardown_status(const store::report& r, std::int64_t version) {
+    const auto detail = json::parse(r.detail);
+    if (!detail || !detail->IsObject()) return "reported";
+    const auto complete = json::find_bool(*detail, "complete");
+    if (!complete) return "reported";
+    if (json::find_int(*detail, "version").value_or(version) < version) return "outdated";
+    return *complete ? "complete" : "incomplete";
+}
+
 // How many reports wait for a decision, and who has told of its teardown: the last word of each.
-void write_reports(json::writer& w, const std::vector<store::report>& reports) {
+std::map<std::string, std::string> write_reports(json::writer& w,
+                                                 const std::vector<store::report>& reports,
+                                                 std::int64_t version) {
+    std::map<std::string, std::string> out;
     std::int64_t open = 0, acted = 0, dismissed = 0;
     std::map<std::string, const store::report*> teardown;
     for (const auto& r : reports) {
@@ -102,14 +116,19 @@ void write_reports(json::writer& w, const std::vector<store::report>& reports) {
     json::key(w, "teardown");
     w.StartArray();
     for (const auto& [client_id, r] : teardown) {
+        const auto& status = out[client_id] = teardown_status(*r, version);
         w.StartObject();
         json::member(w, "client_id", client_id);
         json::member(w, "at", to_rfc3339(r->received_at));
+        json::member(w, "status", status);
+        json::key(w, "verified");
+        w.Bool(is_teardown_statement(r->evidence));
         json::key(w, "detail");
         json::raw(w, r->detail);
         w.EndObject();
     }
     w.EndArray();
+    return out;
 }
 
 }  // namespace
@@ -136,8 +155,9 @@ void write_author(json::writer& w, std::string_view name, const store::rows& row
     w.EndObject();
 }
 
-std::string details_of(const store::rows& rows, const client_config& client,
-                       const store::mission& m) {
+mission_details details_of(const store::rows& rows, const client_config& client,
+                           const store::mission& m) {
+    mission_details out;
     const bool whole = sees_whole(client, m);
     json::buffer buffer;
     json::writer w(buffer);
@@ -145,11 +165,12 @@ std::string details_of(const store::rows& rows, const client_config& client,
     if (const auto end = end_of(rows, m)) write_ended(w, rows, client, whole, *end);
     if (whole) {
         write_family(w, rows, client, m);
-        write_reports(w, rows.reports_of(m.state.row));
+        out.teardown = write_reports(w, rows.reports_of(m.state.row), m.state.version);
     }
     w.EndObject();
     const auto text = json::text(buffer);
-    return text.substr(1, text.size() - 2);
+    out.members = text.substr(1, text.size() - 2);
+    return out;
 }
 
 }  // namespace mission::transmitter

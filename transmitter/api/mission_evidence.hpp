@@ -1,6 +1,7 @@
 // Who did what to a mission, as its history tells it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,14 @@ namespace mission::transmitter {
 void write_author(json::writer& w, std::string_view name, const store::rows& rows,
                   const store::mission_version& v);
 
-// The members of load_details(), from one snapshot.
-std::string details_of(const store::rows& rows, const client_config& client,
-                       const store::mission& m);
+struct mission_details {
+    std::string members;  // JSON, without braces; maybe empty
+    // By client that has told of its teardown: "complete", "incomplete", "reported" (in words of
+    // its own) or "outdated" (of an earlier version).
+    std::map<std::string, std::string> teardown;
+};
+// What load_details() answers, from one snapshot.
+mission_details details_of(const store::rows& rows, const client_config& client,
+                           const store::mission& m);
 
 }  // namespace mission::transmitter

@@ -188,9 +188,10 @@ std::string with_members(std::string object, std::string_view members) {
 }
 
 void load_details(issuer_service& issuer, const client_config& client, const store::mission& m,
-                  std::function<void(result<std::string>)> done) {
-    if (!sees_whole(client, m) && !events::is_terminal(m.state.state)) return done(std::string());
-    auto text = std::make_shared<std::string>();
+                  std::function<void(result<mission_details>)> done) {
+    if (!sees_whole(client, m) && !events::is_terminal(m.state.state))
+        return done(mission_details{});
+    auto text = std::make_shared<mission_details>();
     issuer.common->db->read(
         [text, &client, m](const store::rows& rows) { *text = details_of(rows, client, m); },
         [text, done = std::move(done)](const result<void>& read) {

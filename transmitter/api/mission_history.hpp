@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "transmitter/api/mission_evidence.hpp"
 #include "transmitter/api/mission_views.hpp"
 
 namespace mission::transmitter {
@@ -14,7 +15,7 @@ namespace mission::transmitter {
 // `ended` of a mission that has; for who sees the whole of it `family`, `reports` and `teardown`.
 // `done` runs on a reader thread.
 void load_details(issuer_service& issuer, const client_config& client, const store::mission& m,
-                  std::function<void(result<std::string>)> done);
+                  std::function<void(result<mission_details>)> done);
 
 // `object` (JSON object text) with further members.
 std::string with_members(std::string object, std::string_view members);

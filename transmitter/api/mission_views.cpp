@@ -156,8 +156,7 @@ bool sees_whole(const client_config& client, const store::mission& m) {
 }
 
 std::string render_mission(const mission_view& v, const issuer_service& issuer,
-                           const client_config& client,
-                           const std::vector<delivery::acked_version>* streams) {
+                           const client_config& client, const streams_heard* streams) {
     const auto& r = v.mission.record;
     const bool whole = sees_whole(client, v.mission);
     json::buffer buffer;
@@ -193,12 +192,17 @@ std::string render_mission(const mission_view& v, const issuer_service& issuer,
     if (whole && streams) {
         json::key(w, "streams");
         w.StartArray();
-        for (const auto& s : *streams) {
+        for (const auto& s : streams->acked) {
             w.StartObject();
             json::member(w, "stream_id", s.stream_id);
             json::member(w, "client_id", s.client_id);
             json::key(w, "acked_version");
             w.Int64(s.version);
+            if (events::is_terminal(v.mission.state.state)) {
+                const auto said = streams->teardown.find(s.client_id);
+                json::member(w, "teardown",
+                             said == streams->teardown.end() ? "not_reported" : said->second);
+            }
             w.EndObject();
         }
         w.EndArray();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,12 +48,18 @@ commit_context context_of(const issuer_service& issuer, const store::rows& rows,
 // The entries of a set that name `audience` as their resource, JSON array text.
 std::string entries_for(std::string_view authorization_details, std::string_view audience);
 
+// Who has heard of it and, of a mission that has ended, what has become of its teardown by client
+// (mission_details::teardown): what is not in there has told nothing.
+struct streams_heard {
+    const std::vector<delivery::acked_version>& acked;
+    const std::map<std::string, std::string>& teardown;
+};
+
 // The mission for `client`, schemas/mission.json. Who knows of it only because its audience is
 // named sees its own entries and what `disclose` allows; who has missions of its own (all, or this
 // tenant or agent) sees the whole record and, when given, who has acknowledged which version.
 std::string render_mission(const mission_view& v, const issuer_service& issuer,
-                           const client_config& client,
-                           const std::vector<delivery::acked_version>* streams = nullptr);
+                           const client_config& client, const streams_heard* streams = nullptr);
 // The member {"iss":..,"sub":..}.
 void write_name(json::writer& w, std::string_view member, const store::principal_name& p);
 // The client's entry names what (tenant | user | reason) it may be told.

@@ -162,17 +162,18 @@ void list(issuer_service& issuer, const client_config& client, store::mission_fi
 
 // Who sees the whole of it is told who has heard of which version as well.
 void show_one(issuer_service& issuer, const client_config& client, delivery& out,
-              const std::shared_ptr<mission_view>& shown, std::string details,
+              const std::shared_ptr<mission_view>& shown, mission_details details,
               const net::responder& respond) {
     if (!sees_whole(client, shown->mission))
-        return respond(
-            json_answer(200, with_members(render_mission(*shown, issuer, client), details)));
+        return respond(json_answer(
+            200, with_members(render_mission(*shown, issuer, client), details.members)));
     out.acked_versions(
         shown->mission, [&issuer, &client, shown, details = std::move(details),
                          respond](result<std::vector<delivery::acked_version>> acked) {
             if (!acked) return respond(error_answer(acked.error()));
-            respond(json_answer(
-                200, with_members(render_mission(*shown, issuer, client, &*acked), details)));
+            const streams_heard heard{*acked, details.teardown};
+            respond(json_answer(200, with_members(render_mission(*shown, issuer, client, &heard),
+                                                  details.members)));
         });
 }
 
@@ -182,11 +183,12 @@ void get_one(issuer_service& issuer, const client_config& client, delivery& out,
         if (v && !may_know(client, keys_of(v->mission))) v = error{errc::mission_not_found};
         if (!v) return respond(error_answer(v.error()));
         auto shown = std::make_shared<mission_view>(std::move(*v));
-        load_details(issuer, client, shown->mission,
-                     [&issuer, &client, &out, shown, respond](const result<std::string>& details) {
-                         if (!details) return respond(error_answer(details.error()));
-                         show_one(issuer, client, out, shown, *details, respond);
-                     });
+        load_details(
+            issuer, client, shown->mission,
+            [&issuer, &client, &out, shown, respond](const result<mission_details>& details) {
+                if (!details) return respond(error_answer(details.error()));
+                show_one(issuer, client, out, shown, *details, respond);
+            });
     });
 }
 

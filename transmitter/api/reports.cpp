@@ -9,6 +9,7 @@
 #include "transmitter/api/rate_limit.hpp"
 #include "transmitter/api/report_routes.hpp"
 #include "transmitter/api/report_views.hpp"
+#include "transmitter/api/teardown_statement.hpp"
 #include "transmitter/missions/report_rules.hpp"
 #include "transmitter/missions/visibility.hpp"
 
@@ -40,15 +41,16 @@ error invalid(std::string what) {
 }
 
 // A JWS of a key of the client's own: whoever reads it later can tell who said it. What it says is
-// the client's business.
-result<void> check_evidence(std::string_view text, const client_config& client) {
+// the client's business, unless it is the statement of a receiver of ours.
+result<void> check_evidence(std::string_view text, const client_config& client,
+                            const teardown_claims& report) {
     if (text.size() > limits::report_evidence_bytes) return invalid("/evidence: too long");
     const auto token = jose::parse_compact(text);
     if (!token) return invalid("/evidence: not a compact JWS");
     if (client.jwks.keys().empty()) return invalid("/evidence: no key of this client is known");
     if (!jose::verify(*token, client.jwks, evidence_algs, false))
         return invalid("/evidence: not signed by a key of this client");
-    return {};
+    return check_teardown_statement(*token, report);
 }
 
 result<report_request> read_request(issuer_service& issuer, const client_config& client,
@@ -71,7 +73,9 @@ result<report_request> read_request(issuer_service& issuer, const client_config&
     if (!json::parse(out.what.detail, limits::report_detail_bytes, limits::report_detail_depth))
         return invalid("/detail: nested too deep");
     if (const auto evidence = json::find_string(*body, "evidence")) {
-        if (auto ok = check_evidence(*evidence, client); !ok) return ok.error();
+        const teardown_claims report{client.id, issuer.settings.url, out.what.mission_id,
+                                     out.what.kind, out.what.detail};
+        if (auto ok = check_evidence(*evidence, client, report); !ok) return ok.error();
         out.what.evidence = std::string(*evidence);
     }
     // The members count, not their order or spacing.

@@ -2,6 +2,7 @@
 
 #include "tests/transmitter/printing.hpp"
 
+#include <map>
 #include <set>
 
 #include "base/limits.hpp"
@@ -298,6 +299,86 @@ TEST_CASE("evidence is a JWS of a key of the client's own") {
     CHECK(jose::parse_compact(text(shown, "evidence")));
     const auto refused = audit(f, id, "mission.report");
     CHECK(refused.size() >= 2);
+}
+
+TEST_CASE("a receiver's teardown statement says what its report says, or is refused") {
+    transmitter_fixture f;
+    const auto id = f.create();
+    const std::string detail = R"({"version":2,"complete":true,"total":1})";
+    const auto statement = [&](const std::string& changed, const std::string& value) {
+        std::map<std::string, std::string> claims{{"iss", R"("erp")"},
+                                                  {"sub", R"("erp")"},
+                                                  {"aud", '"' + f.url("") + '"'},
+                                                  {"iat", "1"},
+                                                  {"mission_id", '"' + id + '"'},
+                                                  {"kind", R"("teardown")"},
+                                                  {"detail", detail}};
+        if (!changed.empty()) claims[changed] = value;
+        std::string payload;
+        for (const auto& [name, text_of] : claims)
+            payload += (payload.empty() ? "{\"" : ",\"") + name + "\":" + text_of;
+        return *jose::sign_compact(f.key_of("erp"), "mission-teardown-report+jwt", payload + "}");
+    };
+    const auto send = [&](const std::string& kind, const std::string& evidence) {
+        return f
+            .post_json("/missions/" + id + "/reports",
+                       R"({"kind":")" + kind + R"(","detail":)" + detail + R"(,"evidence":")" +
+                           evidence + "\"}",
+                       f.token("erp"))
+            .status;
+    };
+    CHECK(send("teardown", statement("iss", R"("crm")")) == 400);
+    CHECK(send("teardown", statement("sub", R"("crm")")) == 400);
+    CHECK(send("teardown", statement("aud", R"("https://other.example")")) == 400);
+    CHECK(send("teardown", statement("mission_id", R"("0123456789012345678901")")) == 400);
+    CHECK(send("teardown", statement("detail", R"({"version":2,"complete":true})")) == 400);
+    CHECK(send("teardown", statement("iat", R"("now")")) == 400);
+    CHECK(send("completed", statement("", "")) == 400);
+    CHECK(send("teardown", statement("", "")) == 202);
+}
+
+TEST_CASE("a mission that has ended shows who has stopped, who has not and who says nothing") {
+    transmitter_fixture f;
+    const auto id = f.create();
+    const auto stream = [&](const std::string& client) {
+        return f.post_json(
+            "/ssf/streams",
+            R"({"events_requested":[")" +
+                std::string("https://schemas.karlmcguinness.com/mission/lifecycle-change") +
+                R"("]})",
+            f.token(client));
+    };
+    REQUIRE(stream("erp").status == 201);
+    REQUIRE(stream("crm").status == 201);
+    const auto shown = [&](const std::string& client) {
+        const auto whole = f.get("/missions/" + id, f.token("operator"));
+        for (const auto& s : whole.json["streams"].GetArray())
+            if (text(s, "client_id") == client) return text(s, "teardown");
+        return std::string("no stream");
+    };
+    const auto says = [&](const std::string& client, const std::string& detail) {
+        return f
+            .post_json("/missions/" + id + "/reports",
+                       R"({"kind":"teardown","detail":)" + detail + "}", f.token(client))
+            .status;
+    };
+    CHECK(shown("erp") == "");  // it still lives: there is nothing to tear down
+    CHECK(says("crm", R"({"version":1,"complete":true})") == 202);
+    REQUIRE(f.lifecycle("operator", id, "revoke").status == 200);
+    CHECK(shown("erp") == "not_reported");
+    CHECK(shown("crm") == "outdated");
+    CHECK(says("erp", R"({"version":2,"complete":false,"unconfirmed":1})") == 202);
+    CHECK(shown("erp") == "incomplete");
+    CHECK(says("erp", R"({"version":2,"complete":true,"unconfirmed":0})") == 202);
+    CHECK(shown("erp") == "complete");
+    CHECK(says("crm", R"("all gone")") == 202);
+    CHECK(shown("crm") == "reported");
+    const auto whole = f.get("/missions/" + id, f.token("operator"));
+    const auto& list = whole.json["teardown"];
+    REQUIRE(list.Size() == 2);
+    CHECK(text(list[1], "client_id") == "erp");
+    CHECK(text(list[1], "status") == "complete");
+    CHECK(list[1]["verified"].IsFalse());
 }
 
 TEST_CASE("what is no report is refused") {
