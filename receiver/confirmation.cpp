@@ -6,15 +6,16 @@
 
 namespace mission::receiver {
 
-ms::confirmation unconfirmed(std::string why) {
+ms::confirmation unconfirmed(std::string why, ms::cause cause) {
     ms::confirmation c;
     c.error = std::move(why);
+    c.now.why = cause;
     return c;
 }
 
 ms::confirmation confirmation_of(const status_desk::reply& come) {
     if (come.word.has_error()) {
-        auto c = unconfirmed(come.word.error().message());
+        auto c = unconfirmed(come.word.error().message(), cause_of(come.word.error().code));
         c.sent_at = come.sent_at;
         c.received_at = come.received_at;
         return c;

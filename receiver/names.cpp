@@ -61,6 +61,48 @@ std::string_view answer::reason() const noexcept {
     return "mission unknown";
 }
 
+std::string_view name(cause c) noexcept {
+    switch (c) {
+        case cause::none:
+            return "none";
+        case cause::not_found:
+            return "not_found";
+        case cause::status_unreachable:
+            return "status_unreachable";
+        case cause::status_limited:
+            return "status_limited";
+        case cause::cache_full:
+            return "cache_full";
+        case cause::timed_out:
+            return "timed_out";
+    }
+    return "none";
+}
+
+std::string_view permission::reason() const noexcept {
+    if (!now.permitted()) return now.reason();
+    switch (authority) {
+        case grant::granted:
+            return "permitted";
+        case grant::not_granted:
+            return "the mission's authority does not name this action";
+        case grant::not_known:
+            return "the mission's authority is not known yet";
+    }
+    return "the mission's authority is not known yet";
+}
+
+permission mission_cache::permits(std::string_view mission_id, std::string_view resource,
+                                  std::string_view action) const {
+    const auto [now, set] = look(mission_id);
+    permission p{now, permission::grant::not_known};
+    if (set) {
+        p.authority = set->permits(resource, action) ? permission::grant::granted
+                                                     : permission::grant::not_granted;
+    }
+    return p;
+}
+
 std::string_view name(effect e) noexcept {
     switch (e) {
         case effect::suspended:

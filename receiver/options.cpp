@@ -101,6 +101,12 @@ void check_options(const ms::options& o) {
     }
     if (o.max_missions == 0) refuse("max_missions", "has to be positive");
     if (o.poll_timeout.count() <= 0) refuse("poll_timeout", "has to be positive");
+    if (o.teardown_report_after.count() <= 0) refuse("teardown_report_after", "has to be positive");
+    if (!o.reports_url.empty()) {
+        need_https("reports_url", o.reports_url);
+        if (o.reports_url.find("{mission_id}") == std::string::npos)
+            refuse("reports_url", "has to hold {mission_id}");
+    }
     if (o.delivery == ms::delivery::poll) {
         if (!o.push_listen.empty()) refuse("push_listen", "makes no sense with poll delivery");
         return;

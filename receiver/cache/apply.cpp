@@ -1,5 +1,7 @@
 #include "receiver/cache/apply.hpp"
 
+#include <algorithm>
+
 namespace mission::receiver {
 
 using ms::effect;
@@ -116,6 +118,8 @@ applied apply_event(const record& before, const events::mission_change& c) {
     }
 
     const bool in_order = c.version == before.version + 1;  // also the first: 1 after 0
+    // Sooner than readers know of: told them at once, like every narrowing.
+    if (before.expires_at && c.expires_at < *before.expires_at) out.narrows = true;
     next.version = c.version;
     next.state = c.state;
     if (!c.log_epoch.empty()) next.log_epoch = c.log_epoch;
@@ -132,12 +136,14 @@ applied apply_event(const record& before, const events::mission_change& c) {
                    std::to_string(before.version);
     }
     next.not_found = false;
+    // Status's word was about another state; how long this one may be relied on the stream says.
+    if (c.state != "active") next.fresh_until.reset();
     if (c.authority_changed) {
         if (in_order && c.authorization_details) {
             next.authority = c.authorization_details;
             next.authority_version = c.version;
             next.authority_needed = 0;
-            out.narrows = c.change == "narrowed";
+            out.narrows = out.narrows || c.change == "narrowed";
         } else if (!over) {
             next.authority.reset();
             next.authority_needed = c.version;
@@ -168,6 +174,13 @@ applied apply_status(const record& before, const status_word& s) {
         out.note = "refused: " + s.state + " after " + before.state;
         return out;
     }
+    const bool repeated = same && before.version != 0 && s.version == before.version;
+    if (repeated && s.state == "active" && before.state != s.state) {
+        // One version has one state: of two the one that denies is believed.
+        out.ask_status = true;
+        out.note = "the status has another state for a version that is known";
+        return out;
+    }
     if (s.committed_at || s.version != before.version || !same) next.committed_at = s.committed_at;
     next.version = s.version;
     next.state = s.state;
@@ -175,7 +188,11 @@ applied apply_status(const record& before, const status_word& s) {
     if (s.expires_at) next.expires_at = s.expires_at;
     next.suspend_until = s.suspend_until;
     next.successor = s.successor;
+    // Of two answers about one version, in whatever order they come, each stands by its word.
     next.fresh_until = s.fresh_until;
+    if (repeated && s.fresh_until && before.fresh_until) {
+        next.fresh_until = std::max(*s.fresh_until, *before.fresh_until);
+    }
     next.gap = false;
     next.not_found = false;
     next.denied_as.clear();

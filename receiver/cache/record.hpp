@@ -23,9 +23,11 @@ struct record {
     std::string state;         // as last told under `log_epoch`
     std::int64_t version = 0;  // last applied; 0: nothing is known
     std::string log_epoch;
-    // When `version` was committed, by the transmitter's clock. Told, not kept: after a restart it
-    // is not known until somebody says so again.
+    // When `version` was committed, by the transmitter's clock.
     std::optional<wall_time> committed_at;
+    // The latest `iat` of what was applied, in seconds; 0: not known. What was committed by then is
+    // no news, should the mission be forgotten.
+    std::int64_t heard_at = 0;
     std::optional<wall_time> expires_at, suspend_until;
     std::string successor, reason;
 

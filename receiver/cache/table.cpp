@@ -1,15 +1,20 @@
 #include "receiver/cache/table.hpp"
 
-#include <cstring>
-#include <functional>
+#include <algorithm>
+#include <limits>
 #include <new>
+
+#include "base/random.hpp"
+#include "receiver/cache/slots.hpp"
 
 namespace mission::receiver {
 
 using ms::standing;
 
 ms::answer judge(const published& p, const stream_word& stream, instant now) noexcept {
-    ms::answer a{p.told, p.version};
+    ms::answer a;
+    a.what = p.told;
+    a.version = p.version;
     if (p.told != standing::active) return a;
     // The receiver's own clock may deny an ended mission; it never tears down.
     if (p.expires_wall != 0 && now.wall >= p.expires_wall) {
@@ -20,170 +25,287 @@ ms::answer judge(const published& p, const stream_word& stream, instant now) noe
     return a;
 }
 
-struct mission_table::entry {
-    std::uint64_t hash = 0;
-    std::uint32_t issuer_size = 0, id_size = 0;
-    std::atomic<std::uint32_t> sequence{0};
-    std::atomic<std::uint32_t> last_used{0};
-    std::atomic<std::uint64_t> word{0};  // version << 8 | standing
-    std::atomic<std::int64_t> expires_wall{0}, fresh_wall{0}, fresh_mono{0};
-    std::atomic<std::uint64_t> confirmed_epoch{0};
-
-    // The key lies right behind the entry: id, then issuer.
-    const char* text() const noexcept { return reinterpret_cast<const char*>(this + 1); }
-    char* text() noexcept { return reinterpret_cast<char*>(this + 1); }
-    bool is(std::string_view issuer, std::string_view id) const noexcept {
-        return id.size() == id_size && issuer.size() == issuer_size &&
-               std::memcmp(text(), id.data(), id_size) == 0 &&
-               std::memcmp(text() + id_size, issuer.data(), issuer_size) == 0;
-    }
-
-    void write(const published& p) noexcept {
-        const auto s = sequence.load(std::memory_order_relaxed);
-        sequence.store(s + 1, std::memory_order_relaxed);
-        // Release on each field keeps it behind the odd sequence number.
-        word.store(static_cast<std::uint64_t>(p.version) << 8 | static_cast<std::uint8_t>(p.told),
-                   std::memory_order_release);
-        expires_wall.store(p.expires_wall, std::memory_order_release);
-        fresh_wall.store(p.freshness.fresh_until.wall, std::memory_order_release);
-        fresh_mono.store(p.freshness.fresh_until.mono, std::memory_order_release);
-        confirmed_epoch.store(p.freshness.confirmed_epoch, std::memory_order_release);
-        sequence.store(s + 2, std::memory_order_release);
-    }
-
-    published read() const noexcept {
-        for (;;) {
-            const auto before = sequence.load(std::memory_order_acquire);
-            published p;
-            // Acquire on each field keeps the second look at the sequence number behind it.
-            const auto w = word.load(std::memory_order_acquire);
-            p.told = static_cast<standing>(w & 0xff);
-            p.version = static_cast<std::int64_t>(w >> 8);
-            p.expires_wall = expires_wall.load(std::memory_order_acquire);
-            p.freshness.fresh_until.wall = fresh_wall.load(std::memory_order_acquire);
-            p.freshness.fresh_until.mono = fresh_mono.load(std::memory_order_acquire);
-            p.freshness.confirmed_epoch = confirmed_epoch.load(std::memory_order_acquire);
-            if ((before & 1) == 0 && sequence.load(std::memory_order_relaxed) == before) return p;
-        }
-    }
-};
-
-struct mission_table::slot_array {
-    struct slot {
-        std::atomic<std::uint64_t> hash{0};
-        std::atomic<entry*> at{nullptr};
-    };
-    explicit slot_array(std::size_t n) : mask(n - 1), slots(new slot[n]) {}
-    std::size_t mask;
-    std::unique_ptr<slot[]> slots;
-};
-
 namespace {
 
-std::uint64_t hash_of(std::string_view issuer, std::string_view id) noexcept {
-    const std::uint64_t a = std::hash<std::string_view>{}(id);
-    const std::uint64_t b = std::hash<std::string_view>{}(issuer);
-    return a ^ (b * 0x9e3779b97f4a7c15ULL);
+constexpr std::size_t first_slots = 1024;
+constexpr std::size_t largest_entry = sizeof(table_entry) + id_words_max * id_word_octets;
+static_assert(largest_entry % slot_array::step == 0);
+constexpr std::size_t looked_at = 32;  // by least_used: each may cost a look at memory and disk
+
+// No more than slots can tell apart: of the longest ids that there are, 24 million.
+std::size_t octets_for(std::size_t missions) noexcept {
+    constexpr auto most = slot_array::places * slot_array::step;
+    const auto first = 2 * slot_array::step;
+    return missions >= (most - first) / largest_entry ? most : first + missions * largest_entry;
 }
 
-constexpr std::size_t first_slots = 1024;
-constexpr std::size_t block_bytes = 64u << 10;
+bool has_form(std::string_view id, const published& p) noexcept {
+    return !id.empty() && id.size() <= id_words_max * id_word_octets && p.version >= 0;
+}
 
 }  // namespace
 
-mission_table::mission_table(std::size_t max_missions) : max_(max_missions) {
+mission_table::mission_table(std::size_t max_missions)
+    : max_(max_missions),
+      seed_(system_random().below(std::numeric_limits<std::uint64_t>::max())),
+      entries_(octets_for(max_missions)),
+      entries_used_(2 * slot_array::step) {
     arrays_.push_back(std::make_unique<slot_array>(first_slots));
-    slots_.store(arrays_.back().get(), std::memory_order_release);
+    current_ = arrays_.back().get();
+    slots_.store(current_, std::memory_order_release);
 }
 
-mission_table::~mission_table() = default;
+mission_table::~mission_table() {
+    static_assert(entry_step == slot_array::step);
+}
 
-mission_table::entry* mission_table::lookup(std::uint64_t hash, std::string_view issuer,
-                                            std::string_view id) const noexcept {
-    const auto* array = slots_.load(std::memory_order_acquire);
-    for (std::size_t i = hash & array->mask;; i = (i + 1) & array->mask) {
-        auto& slot = array->slots[i];
-        entry* e = slot.at.load(std::memory_order_acquire);
-        if (e == nullptr) return nullptr;
-        if (slot.hash.load(std::memory_order_relaxed) == hash && e->is(issuer, id)) return e;
+std::uint32_t mission_table::issuer_number(std::string_view issuer) const noexcept {
+    const auto count = issuer_count_.load(std::memory_order_acquire);
+    for (std::uint32_t i = 1; i <= count; ++i)
+        if (issuers_[i] == issuer) return i;
+    return 0;
+}
+
+std::uint32_t mission_table::add_issuer(std::string_view issuer) {
+    if (const auto known = issuer_number(issuer)) return known;
+    const auto next = issuer_count_.load(std::memory_order_relaxed) + 1;
+    if (next > max_issuers) return 0;
+    issuers_[next] = issuer;
+    issuer_count_.store(next, std::memory_order_release);
+    return next;
+}
+
+mission_table::found mission_table::lookup(std::string_view issuer,
+                                           std::string_view id) const noexcept {
+    found out;
+    const auto number = issuer_number(issuer);
+    if (number == 0 || id.empty() || id.size() > id_words_max * id_word_octets) return out;
+    const key_words key(number, id);
+    const auto hash = key.hash(seed_);
+    for (;;) {
+        const auto* array = slots_.load(std::memory_order_acquire);
+        const auto generation = array->generation();
+        if ((generation & 1) != 0) continue;  // another one is in use by now
+        for (auto i = array->home(hash);; i = array->next(i)) {
+            const auto slot = array->load(i);
+            if (slot == slot_array::empty) break;
+            if (!slot_array::tag_is(slot, hash)) continue;
+            auto* e = entry_at(slot_array::place(slot));
+            if (e == nullptr || !e->read(key, out.p)) continue;
+            out.at = e;
+            return out;
+        }
+        // Not there; unless the array was retired under our eyes.
+        if (array->generation() == generation) return out;
     }
 }
 
-void mission_table::insert(slot_array& into, entry* e) noexcept {
-    std::size_t i = e->hash & into.mask;
-    while (into.slots[i].at.load(std::memory_order_relaxed) != nullptr)
-        i = (i + 1) & into.mask;
-    into.slots[i].hash.store(e->hash, std::memory_order_relaxed);
-    into.slots[i].at.store(e, std::memory_order_release);
-}
-
-void mission_table::grow() {
-    auto bigger = std::make_unique<slot_array>((arrays_.back()->mask + 1) * 2);
-    for (entry* e : entries_)
-        insert(*bigger, e);
-    slots_.store(bigger.get(), std::memory_order_release);
-    arrays_.push_back(std::move(bigger));
-}
-
-mission_table::entry* mission_table::make_entry(std::uint64_t hash, std::string_view issuer,
-                                                std::string_view id) {
-    constexpr std::size_t align = alignof(entry);
-    const std::size_t need =
-        (sizeof(entry) + id.size() + issuer.size() + align - 1) / align * align;
-    if (block_used_ + need > block_size_) {
-        block_size_ = std::max(block_bytes, need);
-        blocks_.push_back(std::make_unique<std::byte[]>(block_size_));
-        block_used_ = 0;
+// Another array when more than half of this one is in use: a larger one, or, when it is the gone
+// that fill it, one of the same size.
+void mission_table::make_room() {
+    auto* old = current_;
+    if ((used_slots_ + 1) * 2 <= old->size()) return;
+    const bool larger = (size() + 1) * 8 > old->size() * 3;
+    slot_array* next = larger ? nullptr : spare_;
+    if (next == nullptr) {
+        arrays_.push_back(std::make_unique<slot_array>(old->size() * (larger ? 2 : 1)));
+        next = arrays_.back().get();
     }
-    auto* e = new (blocks_.back().get() + block_used_) entry;
-    block_used_ += need;
-    e->hash = hash;
-    e->id_size = static_cast<std::uint32_t>(id.size());
-    e->issuer_size = static_cast<std::uint32_t>(issuer.size());
-    std::memcpy(e->text(), id.data(), id.size());
-    std::memcpy(e->text() + id.size(), issuer.data(), issuer.size());
+    used_slots_ = 0;
+    for (std::size_t i = 0; i < old->size(); ++i) {
+        const auto place = slot_array::place(old->load(i));
+        const auto* e = entry_at(place);
+        key_words key;
+        published p;
+        if (e == nullptr || !e->read_all(key, p)) continue;
+        const auto hash = key.hash(seed_);
+        auto to = next->home(hash);
+        while (next->load(to) != slot_array::empty)
+            to = next->next(to);
+        next->store(to, slot_array::pack(place, hash));
+        ++used_slots_;
+    }
+    if (next->retired()) next->revive();
+    current_ = next;
+    hand_ = 0;
+    slots_.store(next, std::memory_order_release);
+    old->retire();
+    spare_ = larger ? nullptr : old;
+}
+
+table_entry* mission_table::entry_for(const key_words& key) {
+    if (auto* e = free_[key.words]; e != nullptr) {
+        free_[key.words] = e->next_free();
+        return e;
+    }
+    constexpr auto step = slot_array::step;
+    const auto need = (sizeof(table_entry) + key.words * id_word_octets + step - 1) / step * step;
+    if (entries_used_ + need > entries_.size()) throw std::bad_alloc();
+    auto* e = new (entries_.data() + entries_used_) table_entry;
+    for (std::size_t i = 0; i < key.words; ++i)
+        new (e->id() + i) std::atomic<std::uint64_t>(0);
+    entries_used_ += need;
     return e;
 }
 
-bool mission_table::put(std::string_view issuer, std::string_view id, const published& p) {
-    const auto hash = hash_of(issuer, id);
-    if (entry* e = lookup(hash, issuer, id)) {
-        e->write(p);
+bool mission_table::insert(std::string_view issuer, std::string_view id, const published& p,
+                           std::uint32_t used) {
+    const auto number = add_issuer(issuer);
+    if (number == 0) return false;
+    make_room();
+    const key_words key(number, id);
+    const auto hash = key.hash(seed_);
+    auto* e = entry_for(key);
+    e->become(key, p, used);
+    for (auto i = current_->home(hash);; i = current_->next(i)) {
+        const auto slot = current_->load(i);
+        if (slot != slot_array::empty && slot != slot_array::gone) continue;
+        if (slot == slot_array::empty) ++used_slots_;
+        current_->store(i, slot_array::pack(place_of(e), hash));
+        break;
+    }
+    size_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+bool mission_table::put(std::string_view issuer, std::string_view id, const published& told,
+                        std::uint32_t used) noexcept {
+    if (!has_form(id, told)) return false;
+    // A denial is shown whatever its number: only the number is cut.
+    auto p = told;
+    p.version = std::min(p.version, version_max);
+    if (const auto known = lookup(issuer, id); known.at != nullptr) {
+        known.at->write(p);
         return true;
     }
-    if (entries_.size() >= max_) return false;
-    // Half full at most: a probe for a mission we do not know ends after a slot or two.
-    if ((entries_.size() + 1) * 2 > arrays_.back()->mask + 1) grow();
-    entry* e = make_entry(hash, issuer, id);
-    e->write(p);
-    entries_.push_back(e);
-    insert(*arrays_.back(), e);
-    size_.store(entries_.size(), std::memory_order_relaxed);
+    if (size() >= max_) return false;
+    try {
+        return insert(issuer, id, p, used);
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+bool mission_table::erase(std::string_view issuer, std::string_view id) noexcept {
+    const auto known = lookup(issuer, id);
+    if (known.at == nullptr) return false;
+    const key_words key(issuer_number(issuer), id);
+    auto i = current_->home(key.hash(seed_));
+    while (entry_at(slot_array::place(current_->load(i))) != known.at)
+        i = current_->next(i);
+    current_->store(i, slot_array::gone);
+    // What nobody has to pass on the way to another one is free again.
+    while (current_->load(i) == slot_array::gone &&
+           current_->load(current_->next(i)) == slot_array::empty) {
+        current_->store(i, slot_array::empty);
+        --used_slots_;
+        i = current_->before(i);
+    }
+    known.at->forget(free_[key.words]);
+    free_[key.words] = known.at;
+    size_.fetch_sub(1, std::memory_order_relaxed);
     return true;
+}
+
+void mission_table::keep_only(
+    const std::function<bool(std::string_view issuer, std::string_view id)>& keep) {
+    for (std::size_t i = 0; i < current_->size(); ++i) {
+        const auto* e = entry_at(slot_array::place(current_->load(i)));
+        key_words key;
+        published p;
+        if (e == nullptr || !e->read_all(key, p)) continue;
+        const auto& issuer = issuers_[key.issuer()];
+        if (!keep(issuer, key.id())) erase(issuer, key.id());
+    }
+}
+
+std::optional<mission_table::name> mission_table::least_used(
+    const std::function<bool(std::string_view issuer, std::string_view id)>& spare) {
+    std::optional<name> out;
+    std::pair<bool, std::uint32_t> best;  // not ended, last used: the smallest goes
+    std::size_t seen = 0;
+    for (std::size_t n = 0; n < current_->size() && seen < looked_at; ++n) {
+        hand_ = current_->next(hand_);
+        const auto* e = entry_at(slot_array::place(current_->load(hand_)));
+        key_words key;
+        published p;
+        if (e == nullptr || !e->read_all(key, p)) continue;
+        ++seen;
+        const std::pair rank{!ms::is_terminal(p.told), e->last_used()};
+        if (out && rank >= best) continue;
+        const auto& issuer = issuers_[key.issuer()];
+        if (spare(issuer, key.id())) continue;
+        best = rank;
+        out = name{issuer, std::string(key.id())};
+    }
+    return out;
 }
 
 std::optional<published> mission_table::find(std::string_view issuer,
                                              std::string_view id) const noexcept {
-    if (const entry* e = lookup(hash_of(issuer, id), issuer, id)) return e->read();
-    return std::nullopt;
+    const auto known = lookup(issuer, id);
+    return known.at != nullptr ? std::optional(known.p) : std::nullopt;
 }
 
 ms::answer mission_table::check(std::string_view issuer, std::string_view id,
                                 instant now) const noexcept {
-    entry* e = lookup(hash_of(issuer, id), issuer, id);
-    if (e == nullptr) return {};
-    // One store per mission and second, so that readers do not fight over the line.
-    const auto second = static_cast<std::uint32_t>(now.wall / 1000);
-    if (e->last_used.load(std::memory_order_relaxed) != second) {
-        e->last_used.store(second, std::memory_order_relaxed);
-    }
-    return judge(e->read(), stream(), now);
+    const auto known = lookup(issuer, id);
+    if (known.at == nullptr) return {};
+    known.at->use(static_cast<std::uint32_t>(now.wall / 1000));
+    return judge(known.p, stream(), now);
 }
 
 std::uint32_t mission_table::last_used(std::string_view issuer,
                                        std::string_view id) const noexcept {
-    const entry* e = lookup(hash_of(issuer, id), issuer, id);
-    return e == nullptr ? 0 : e->last_used.load(std::memory_order_relaxed);
+    const auto known = lookup(issuer, id);
+    return known.at != nullptr && known.at->checked() ? known.at->last_used() : 0;
+}
+
+std::vector<mission_table::name> mission_table::unconfirmed(std::size_t most) const {
+    struct candidate {
+        std::uint32_t used;
+        key_words key;
+    };
+    const auto later = [](const candidate& a, const candidate& b) { return a.used > b.used; };
+    std::vector<candidate> heap;  // the one used longest ago in front
+    const auto epoch = stream().epoch;
+    const auto* array = slots_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; most > 0 && i < array->size(); ++i) {
+        if (array->retired()) {
+            // Replaced by another one, in which there may be more to see.
+            array = slots_.load(std::memory_order_acquire);
+            heap.clear();
+            i = 0;
+        }
+        const auto* e = entry_at(slot_array::place(array->load(i)));
+        if (e == nullptr) continue;
+        const auto used = e->last_used();
+        if (!e->checked() || (heap.size() == most && used <= heap.front().used)) continue;
+        candidate c;
+        published p;
+        if (!e->read_all(c.key, p)) continue;
+        if (ms::is_terminal(p.told) || p.freshness.confirmed_epoch == epoch) continue;
+        c.used = used;
+        if (heap.size() == most) {
+            std::pop_heap(heap.begin(), heap.end(), later);
+            heap.pop_back();
+        }
+        heap.push_back(c);
+        std::push_heap(heap.begin(), heap.end(), later);
+    }
+    std::sort_heap(heap.begin(), heap.end(), later);
+    std::vector<name> out;
+    out.reserve(heap.size());
+    for (const auto& c : heap)
+        out.push_back({issuers_[c.key.issuer()], std::string(c.key.id())});
+    return out;
+}
+
+std::size_t mission_table::memory() const noexcept {
+    std::size_t octets = entries_used_;
+    for (const auto& a : arrays_)
+        if (!a->retired()) octets += a->size() * sizeof(std::uint32_t);
+    return octets;
 }
 
 void mission_table::set_stream(const stream_word& w) noexcept {

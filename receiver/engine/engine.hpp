@@ -4,23 +4,27 @@
 //   verified SET -> apply (pure) -> [a denial is shown] -> one transaction: entry + tasks
 //                -> [a permission is shown] -> acknowledge -> tasks run          (I7, I8, I9)
 //
-// One lock guards the master copy; check() never takes it. Callbacks are called without it.
+// One lock guards what is in memory: the table of all missions, whole those that are being worked
+// on (working_set.hpp); check() never takes it. Callbacks are called without it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "events/mission_event.hpp"
 #include "events/set.hpp"
 #include "receiver/cache/apply.hpp"
 #include "receiver/cache/authority_table.hpp"
 #include "receiver/cache/table.hpp"
 #include "receiver/engine/seen_jtis.hpp"
+#include "receiver/engine/working_set.hpp"
 #include "receiver/freshness/freshness.hpp"
 #include "receiver/inbox/inbox.hpp"
 #include "receiver/state/state.hpp"
@@ -36,7 +40,8 @@ struct set_outcome {
 
 struct counters {
     std::atomic<std::uint64_t> sets_received{0}, sets_rejected{0}, sets_duplicate{0},
-        status_requests{0}, gaps{0}, heartbeats{0}, unknown_events{0};
+        status_requests{0}, gaps{0}, heartbeats{0}, unknown_events{0}, missions_evicted{0},
+        missions_refused{0};
 };
 
 class engine {
@@ -55,19 +60,39 @@ class engine {
         // The transmitter changed our stream: "enabled", "paused", "disabled".
         std::function<void(const std::string& status, const std::string& reason)> on_updated;
         inbox* events = nullptr;  // outlives the engine; null: no event has a handler
+        // Runs what takes its time, reading the disk: one job after the other, on a thread that
+        // has nothing else to do. Null: at once.
+        std::function<void(std::function<void()>)> background;
     };
 
+    // What is kept whole in memory: some 20 MB, and as much of texts. The missions of the last
+    // seconds of a busy stream, so that most of what a Status or the next SET is about is there.
+    struct memory {
+        std::size_t missions = 16'384;
+        std::size_t octets = 32u << 20;
+    };
     engine(state& s, task_runner& runner, std::size_t max_missions, hooks h);
+    engine(state& s, task_runner& runner, std::size_t max_missions, hooks h, memory working);
 
-    // Before anything else; sets the cache up from the rows.
+    // Before anything else. The missions of the state's file follow in the background: who is not
+    // there yet is unknown, which denies, and read when a SET or a Status is about it.
     void load(state_snapshot snapshot);
+    // What runs in the background comes to its end.
+    void stop_background() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+    bool loaded() const noexcept { return !loading_.load(std::memory_order_relaxed); }
     // Whom SETs come from, and for which mission issuers it may speak.
     void set_issuers(std::string transmitter, std::vector<std::string> mission_issuers);
     std::string transmitter() const;
 
     // --- the stream
     void receive(events::received_set set, std::function<void(set_outcome)> done);
+    // Around many of them: state::begin_gathering().
+    void begin_gathering() { state_.begin_gathering(); }
+    void end_gathering() { state_.end_gathering(); }
     void on_stream(stream_identity identity);
+    // The stream that comes next was there before anything that is remembered: what it told by now
+    // may be lost, and no SET of before is a first contact.
+    void on_older_stream();
     // What a read of the stream's status says; like a stream-updated event.
     void note_status(const std::string& status, const std::string& reason);
     // Subject members that must be understood (SSF 1.0 section 7.1, critical_subject_members).
@@ -82,13 +107,20 @@ class engine {
     // --- Status. `asked` is status_asked() before the request; `settled` after it is durable.
     struct asked_at {
         std::uint64_t epoch = 0;     // of the stream
-        std::uint64_t revision = 0;  // of the entry; 0: there was none
+        std::uint64_t revision = 0;  // of the engine: what changes later has a higher one
+        // The monotonic clock: no answer is relied on for longer than max_stale from here, whatever
+        // our wall clock makes of its times.
+        std::int64_t mono = INT64_MAX;
     };
     asked_at status_asked(const mission_key& key) const;
     void on_status(const mission_key& key, const result<status_word>& word, asked_at asked,
                    std::function<void()> settled);
     // Still denied in a way that Status could mend, and somebody depends on it.
     bool wants_status(const mission_key& key) const;
+    // Suspended, or expired by our own clock alone, and for longer than that may be relied on: it
+    // may have been resumed or extended (draft-mcguinness-oauth-mission-status "Caching": the hard
+    // stop is for denials as well).
+    bool denial_aged(const mission_key& key) const;
     // Missions in doubt whoever holds them, for the start; at most `limit`.
     std::vector<mission_key> doubtful(std::size_t limit) const;
 
@@ -101,35 +133,30 @@ class engine {
     void watch();
     // For the runner: resumed and fresh wait until the mission is permitted.
     bool may_run(const task_record& t) const;
-    void task_done(const task_record& t);
+    // What else is written with the task's end: the thing is held no more.
+    void task_done(const task_record& t, state_write& w);
 
     // --- looks
     mission_table& table() noexcept { return table_; }
     const authority_table& authorities() const noexcept { return authorities_; }
-    std::optional<ms::mission_view> view(const mission_key& key) const;
+    std::optional<ms::mission_view> view(const mission_key& key);
     std::vector<ms::mission_view> list(std::size_t limit) const;
     stream_freshness freshness() const;
     counters& counts() noexcept { return counts_; }
+    std::size_t working() const;  // missions that are whole in memory now
     std::string setting(const std::string& name) const;
     void set_setting(const std::string& name, const std::string& value);
 
   private:
     using after = std::vector<std::function<void()>>;  // run once the lock is gone
-    struct slot {
-        record now;
-        deadline fresh_until;
-        std::uint64_t revision = 0;
-        std::uint64_t doubted_at = 0;  // the revision that an event of another log_epoch made
-        ms::standing shown = ms::standing::unknown;
-        std::uint64_t shown_revision = 0;
-        std::shared_ptr<const ms::authority> authority;
-    };
+    using slot = mission_slot;
     enum class pause { undecided, none, paused };
     struct held_mission {
         std::map<std::string, std::string> things;  // name -> data
         pause paused = pause::undecided;
         bool awaiting_first_status = false;  // at start nothing is paused before Status has spoken
         std::int64_t asked_for = 0;          // the fresh_until whose end Status was asked before
+        std::int64_t look_at = 0;            // monotonic; its place in looks_
     };
 
     void receive_mission(events::received_set& set, std::function<void(set_outcome)> done);
@@ -140,28 +167,63 @@ class engine {
     std::string critical_member(const events::subject* subject) const;
     void drop(events::received_set& set, const std::string& member,
               std::function<void(set_outcome)> done);
-    void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later);
+    // `since`: when what is told was true, at the latest.
+    void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later,
+              std::int64_t since = INT64_MAX);
     // What readers are shown of a revision.
     struct face {
         published what;
-        std::shared_ptr<const ms::authority> authority;
+        bool same_authority = true;
+        authority_text authority;  // unless it is the same
     };
     void committed(const mission_key& key, std::uint64_t revision, const face& seen,
                    const std::vector<task_record>& tasks, ms::effect effect, bool tell);
-    face face_of(slot& s);
+    face face_of(const slot& s) const;
     bool show(slot& s, const face& f, std::uint64_t revision);
+
+    // --- which missions are known, and where they are
+    // nullptr: it is not known. An error: nobody can say, its row cannot be read. What was found
+    // stays until the next find() or admit().
+    result<slot*> find(const mission_key& key);
+    // Room for a mission that is not known; nullptr: there is none. `heard`: its `iat`.
+    slot* admit(const mission_key& key, std::int64_t heard, after& later);
+    void refuse(const mission_key& key, std::int64_t heard, state_write& w, after& later);
+    bool evict(const std::string& issuer, const std::string& id, state_write& w);
+    bool evictable(const mission_key& key) const;
+    std::uint64_t& evicted_at(const mission_key& key);
+    // What was committed by then is no news of a mission that is not known (wire.md section 5:
+    // first contact): it may have been known, and ended, and forgotten.
+    void raise_horizon(std::int64_t heard, state_write& w);
+    // Without the second that has just begun: what is committed in it is told to us.
+    static std::int64_t before_this_second(instant now) noexcept { return now.wall / 1000 - 1; }
+    void deny_unread(const mission_key& key, const events::mission_change& c);
+    // Everything but the memory of what is held is lost.
+    void forget_history(instant now, state_write& w);
+    void state_lost();
+    void load_missions();
+    bool load_some(mission_key& last);  // behind this one
+    deadline deadline_of(const record& row) const;
+    void fetch_authority(std::string_view issuer, std::string_view id);
+    void in_background(std::function<void()> job);
+    void confirm_in_use();
     bool known_jti(const events::received_set& set) const;
     void remember_jti(const events::received_set& set, state_write& w);
     void put_stream(state_write& w);
+    bool live_to_keep() const;
     void begin_epoch(after& later);
     std::vector<hold_record> holds_of(const mission_key& key) const;
-    // Looks at every held mission, and arranges for the next look.
-    void watch_anew(instant now, after& later);
-    std::chrono::milliseconds watch_locked(instant now, after& later);
+    // Looks at the held missions that need it, and arranges for the next look. `changed` (may be
+    // null) is one that has.
+    void watch_anew(instant now, after& later, const mission_key* changed = nullptr);
+    std::chrono::milliseconds watch_locked(instant now, after& later, const mission_key* changed);
+    std::chrono::milliseconds look_at_held(const mission_key& key, held_mission& m, instant now,
+                                           std::vector<task_record>& tasks, after& later);
+    void drop_held(std::map<mission_key, held_mission>::iterator it);
     void note_hold_loaded(const hold_record& h);
+    ms::mission_view view_of(const record& r) const;
     ms::mission_view view_locked(const slot& s) const;
     void log(ms::log_level level, std::string_view message,
-             std::vector<ms::log_field> fields) const;
+             std::vector<ms::log_field> fields = {}) const;
 
     state& state_;
     task_runner& runner_;
@@ -174,13 +236,29 @@ class engine {
     mutable std::mutex m_;
     std::string transmitter_;
     std::vector<std::string> mission_issuers_;
-    std::map<mission_key, held_mission> held_;
-    struct key_hash {
-        std::size_t operator()(const mission_key& k) const noexcept {
-            return std::hash<std::string>{}(k.id) ^ (std::hash<std::string>{}(k.issuer) << 1);
-        }
-    };
-    std::unordered_map<mission_key, slot, key_hash> missions_;
+    std::map<mission_key, held_mission> held_;                     // nodes stay where they are
+    std::set<std::pair<std::int64_t, const mission_key*>> looks_;  // of all held missions
+    std::set<const mission_key*> doubted_;  // not permitted at their last look
+    stream_word watched_;                   // as it was at the last look
+    bool watched_once_ = false;
+    std::int64_t watched_offset_ = 0;  // of the wall clock to the monotonic one
+    working_set set_;
+    std::uint64_t revision_ = 1;  // of the last change of any mission
+    std::uint64_t dropped_ = 0;   // the highest revision that is not in the working set any more
+    std::array<std::uint64_t, 4096> evicted_{};  // the revision at the last eviction, by hash
+    std::size_t unshown_ = 0;                    // in the working set, and not in the table yet
+    std::int64_t horizon_ = 0;                   // an `iat`, in seconds
+    std::int64_t refused_told_ = 0;              // monotonic; when that was last logged
+    std::uint64_t refused_untold_ = 0;
+    // By what rows of before the start are believed to be fresh.
+    struct {
+        std::chrono::seconds bound{0};
+        std::int64_t believed = 0;  // no `fresh_until` lies behind this
+        instant at;
+    } row_terms_;
+    std::atomic<bool> loading_{false};  // written under the lock
+    std::atomic<bool> stopping_{false};
+    bool confirming_ = false;  // a walk through the table waits to begin
     stream_freshness fresh_;
     std::chrono::seconds max_stale_{0};
     bool verification_proves_ = false;
@@ -190,6 +268,7 @@ class engine {
     seen_jtis seen_;
     std::uint64_t freshness_tasks_ = 0;
     std::int64_t first_status_until_ = 0;  // monotonic
+    std::int64_t live_kept_ = 0;           // live_until as it is on disk, or nearly; wall clock
 };
 
 }  // namespace mission::receiver

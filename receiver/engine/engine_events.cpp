@@ -73,20 +73,25 @@ void engine::drop(events::received_set& set, const std::string& member,
     };
     after later;
     {
-        std::lock_guard lock(m_);
+        std::unique_lock lock(m_);
         state_write w;
-        remember_jti(set, w);
-        auto it = missions_.end();
-        if (change) it = missions_.find({change->issuer, change->mission_id});
+        const auto found =
+            change ? find({change->issuer, change->mission_id}) : result<slot*>(nullptr);
+        if (found.has_error()) {
+            lock.unlock();
+            return answer(found.error());
+        }
+        slot* known = *found;
         // One of ours has changed somehow, and no heartbeat would tell that we do not know how: it
         // is in doubt until a Status that is asked for from here on says.
-        const bool doubted = it != missions_.end() && !ms::is_terminal(told(it->second.now)) &&
-                             (change->version > it->second.now.version ||
-                              change->log_epoch != it->second.now.log_epoch);
+        const bool doubted =
+            known != nullptr && !ms::is_terminal(told(known->now)) &&
+            (change->version > known->now.version || change->log_epoch != known->now.log_epoch);
+        remember_jti(set, w);
         if (!doubted) return state_.submit(std::move(w), std::move(answer));
         state_.submit(std::move(w), nullptr);
-        auto& s = it->second;
-        s.doubted_at = s.revision + 1;
+        auto& s = *known;
+        s.doubted_at = revision_ + 1;
         applied a;
         a.next = s.now;
         a.next.gap = a.ask_status = true;

@@ -1,5 +1,6 @@
 // What the host holds: declared durably, torn down with its mission, paused while we cannot know.
 #include <algorithm>
+#include <cstdlib>
 #include <future>
 
 #include "receiver/engine/engine.hpp"
@@ -17,6 +18,8 @@ constexpr auto tick = std::chrono::milliseconds(5);  // a coarse clock's resolut
 // A transmitter that is down at our start keeps nothing running for longer than this.
 constexpr auto first_status_wait = std::chrono::seconds(5);
 constexpr auto longest_watch = std::chrono::milliseconds(60'000);
+// The wall clock against the monotonic one: further than this it was set.
+constexpr std::int64_t clock_set = 250;
 
 }  // namespace
 
@@ -65,9 +68,9 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
         const auto now = table_.check(key.issuer, key.id, hooks_.now());
         ok = ok && now.permitted();
         // By its own state: what a clock or another log_epoch denies has made no tasks.
-        const auto known = missions_.find(key);
-        const bool ended =
-            known != missions_.end() && ms::is_terminal(standing_of(known->second.now.state));
+        const auto known = find(key);
+        const bool ended = known.has_value() && *known != nullptr &&
+                           ms::is_terminal(standing_of((*known)->now.state));
         if (!ok && !ended) {
             auto it = held_.find(key);
             state_write w;
@@ -76,12 +79,12 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
                 w.holds.push_back({key, name, *previous});
             } else if (it != held_.end()) {
                 it->second.things.erase(name);
-                if (it->second.things.empty()) held_.erase(it);
+                if (it->second.things.empty()) drop_held(it);
                 w.released.emplace_back(key, name);
             }
             state_.submit(std::move(w), nullptr);
         }
-        watch_anew(hooks_.now(), later);
+        watch_anew(hooks_.now(), later, &key);
     }
     for (auto& f : later)
         f();
@@ -92,11 +95,19 @@ void engine::release(const mission_key& key, const std::string& name) {
     std::lock_guard lock(m_);
     auto it = held_.find(key);
     if (it == held_.end() || it->second.things.erase(name) == 0) return;
-    if (it->second.things.empty()) held_.erase(it);
+    if (it->second.things.empty()) drop_held(it);
     state_write w;
     w.tasks = runner_.cancel(key, name, "released by the host");
     w.released.emplace_back(key, name);
-    state_.submit(std::move(w), nullptr);
+    auto cancelled = w.tasks;
+    state_.submit(std::move(w), nullptr,
+                  [this, cancelled = std::move(cancelled)] { runner_.release(cancelled); });
+}
+
+void engine::drop_held(std::map<mission_key, held_mission>::iterator it) {
+    looks_.erase({it->second.look_at, &it->first});
+    doubted_.erase(&it->first);
+    held_.erase(it);
 }
 
 std::vector<hold_record> engine::held(std::string_view mission_id) const {
@@ -128,16 +139,64 @@ void engine::watch() {
         f();
 }
 
-void engine::watch_anew(instant now, after& later) {
-    const auto wait = watch_locked(now, later);
+void engine::watch_anew(instant now, after& later, const mission_key* changed) {
+    const auto wait = watch_locked(now, later, changed);
     if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
 }
 
-// Looks at every held mission; returns when to look again.
-std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
-    auto next = longest_watch;
+// Looks at the held missions that may have become something else since their last look; returns
+// when to look again. All of them at a new epoch or when a clock was set, else those whose time has
+// come, the one that changed, and, when the stream was heard of again, those that waited for it.
+std::chrono::milliseconds engine::watch_locked(instant now, after& later,
+                                               const mission_key* changed) {
+    const auto stream = table_.stream();
+    const auto offset = now.wall - now.mono;
+    const bool all = !watched_once_ || stream.epoch != watched_.epoch ||
+                     stream.live_until.wall < watched_.live_until.wall ||
+                     stream.live_until.mono < watched_.live_until.mono ||
+                     std::abs(offset - watched_offset_) > clock_set;
+    const bool heard = stream != watched_;
+    if (all) watched_offset_ = offset;
+    watched_ = stream;
+    watched_once_ = true;
+
+    std::vector<const mission_key*> looked_at;
+    if (all) {
+        for (const auto& [key, m] : held_)
+            looked_at.push_back(&key);
+    } else {
+        if (heard) looked_at.assign(doubted_.begin(), doubted_.end());
+        for (const auto& [at, key] : looks_) {
+            if (at > now.mono) break;
+            looked_at.push_back(key);
+        }
+        if (changed != nullptr) {
+            if (const auto it = held_.find(*changed); it != held_.end())
+                looked_at.push_back(&it->first);
+        }
+    }
     std::vector<task_record> tasks;
-    auto emit = [&](const mission_key& key, ms::effect why, std::int64_t version) {
+    for (const auto* key : looked_at) {
+        auto& m = held_.at(*key);
+        looks_.erase({m.look_at, key});
+        m.look_at = now.mono + look_at_held(*key, m, now, tasks, later).count();
+        looks_.emplace(m.look_at, key);
+    }
+    if (!tasks.empty()) {
+        auto planned = tasks;
+        (void)runner_.plan(std::move(tasks));
+        runner_.release(planned);
+    }
+    later.push_back([this] { runner_.poke(); });
+    if (looks_.empty()) return longest_watch;
+    return std::clamp(milliseconds(looks_.begin()->first - now.mono), tick, longest_watch);
+}
+
+// Pauses or continues it, if that is due; returns when to look at it again.
+std::chrono::milliseconds engine::look_at_held(const mission_key& key, held_mission& m, instant now,
+                                               std::vector<task_record>& tasks, after& later) {
+    auto next = longest_watch;
+    auto emit = [&](ms::effect why, std::int64_t version) {
         auto made = plan_tasks(runner_.handlers(), holds_of(key), why, key, version, to_wall(now));
         for (auto& t : made) {
             // The same version may become stale many times: each time is a task of its own.
@@ -146,68 +205,59 @@ std::chrono::milliseconds engine::watch_locked(instant now, after& later) {
         }
     };
     const auto stream = table_.stream();
-    for (auto& [key, m] : held_) {
-        const auto p = table_.find(key.issuer, key.id);
-        const auto a = p ? judge(*p, stream, now) : ms::answer{};
-        if (a.permitted()) {
-            m.awaiting_first_status = false;
-            // Also when it is undecided: a process may have been paused before a restart.
-            if (m.paused != pause::none) emit(key, ms::effect::fresh, a.version);
-            m.paused = pause::none;
-            auto until = p->freshness.fresh_until;
-            // The sooner clock decides, as in every look.
-            const auto left = [now](const deadline& d) {
-                return milliseconds(std::min(d.wall - now.wall, d.mono - now.mono));
-            };
-            const bool vouched = p->freshness.confirmed_epoch == stream.epoch &&
-                                 left(stream.live_until) >= left(until);
-            if (vouched) {
-                until = stream.live_until;
-            } else if (m.asked_for != until.wall) {
-                // On its own fresh_until: asked for again before that ends, so that nothing which
-                // is held is paused every time.
-                const auto ahead = milliseconds(max_stale_) / 3;
-                if (left(until) <= ahead) {
-                    m.asked_for = until.wall;
-                    later.push_back([this, key = key] {
-                        if (hooks_.ask_status) hooks_.ask_status(key, false);
-                    });
-                } else {
-                    next = std::min(next, left(until) - ahead + tick);
-                }
+    const auto p = table_.find(key.issuer, key.id);
+    const auto a = p ? judge(*p, stream, now) : ms::answer{};
+    if (a.permitted()) {
+        doubted_.erase(&key);
+        m.awaiting_first_status = false;
+        // Also when it is undecided: a process may have been paused before a restart.
+        if (m.paused != pause::none) emit(ms::effect::fresh, a.version);
+        m.paused = pause::none;
+        auto until = p->freshness.fresh_until;
+        // The sooner clock decides, as in every look.
+        const auto left = [now](const deadline& d) {
+            return milliseconds(std::min(d.wall - now.wall, d.mono - now.mono));
+        };
+        const bool vouched =
+            p->freshness.confirmed_epoch == stream.epoch && left(stream.live_until) >= left(until);
+        if (vouched) {
+            until = stream.live_until;
+        } else if (m.asked_for != until.wall) {
+            // On its own fresh_until: asked for again before that ends, so that nothing which
+            // is held is paused every time.
+            const auto ahead = milliseconds(max_stale_) / 3;
+            if (left(until) <= ahead) {
+                m.asked_for = until.wall;
+                later.push_back([this, key] {
+                    if (hooks_.ask_status) hooks_.ask_status(key, false);
+                });
+            } else {
+                next = std::min(next, left(until) - ahead + tick);
             }
-            next = std::min(next, left(until) + tick);
-            if (p->expires_wall != 0) {
-                next = std::min(next, milliseconds(p->expires_wall - now.wall) + tick);
-            }
-            continue;
         }
-        const auto said = p ? p->told : standing::unknown;
-        // Suspended and ended are durable effects of their own.
-        const auto known = missions_.find(key);
-        const bool foreign = known != missions_.end() && !known->second.now.denied_as.empty();
-        // ... but a denial of another log_epoch has none: paused until Status has decided.
-        if (!foreign && (said == standing::suspended || ms::is_terminal(said))) continue;
-        if (m.paused == pause::paused) continue;
-        if (m.awaiting_first_status && now.mono < first_status_until_) {
-            next = std::min(next, milliseconds(first_status_until_ - now.mono) + tick);
-            continue;
+        next = std::min(next, left(until) + tick);
+        if (p->expires_wall != 0) {
+            next = std::min(next, milliseconds(p->expires_wall - now.wall) + tick);
         }
-        m.paused = pause::paused;
-        emit(key, ms::effect::stale, a.version);
-        later.push_back([this, key = key, what = a.what] {
-            log(ms::log_level::warning, "a held mission cannot be relied on",
-                {{"mission", key.id}, {"state", std::string(ms::name(what))}});
-            if (hooks_.ask_status) hooks_.ask_status(key, false);
-        });
+        return std::max(next, tick);
     }
-    if (!tasks.empty()) {
-        auto planned = tasks;
-        (void)runner_.plan(std::move(tasks));
-        runner_.release(planned);
-    }
-    later.push_back([this] { runner_.poke(); });
-    return std::max(next, tick);
+    // Whatever it is denied for: it may be mended by a word about the stream alone.
+    doubted_.insert(&key);
+    const auto said = p ? p->told : standing::unknown;
+    // Suspended and ended are durable effects of their own.
+    // ... but a denial of another log_epoch has none: paused until Status has decided.
+    if (!(p && p->foreign) && (said == standing::suspended || ms::is_terminal(said))) return next;
+    if (m.paused == pause::paused) return next;
+    if (m.awaiting_first_status && now.mono < first_status_until_)
+        return std::max(milliseconds(first_status_until_ - now.mono) + tick, tick);
+    m.paused = pause::paused;
+    emit(ms::effect::stale, a.version);
+    later.push_back([this, key, what = a.what] {
+        log(ms::log_level::warning, "a held mission cannot be relied on",
+            {{"mission", key.id}, {"state", std::string(ms::name(what))}});
+        if (hooks_.ask_status) hooks_.ask_status(key, false);
+    });
+    return next;
 }
 
 bool engine::may_run(const task_record& t) const {
@@ -215,17 +265,15 @@ bool engine::may_run(const task_record& t) const {
     return table_.check(t.mission.issuer, t.mission.id, hooks_.now()).permitted();
 }
 
-void engine::task_done(const task_record& t) {
+void engine::task_done(const task_record& t, state_write& w) {
     if (!is_terminal(t.why) || t.name.empty()) return;
     std::lock_guard lock(m_);
     // Another handler may still have to do its part with the same thing.
     if (runner_.has_open(t.mission, t.name)) return;
     auto it = held_.find(t.mission);
     if (it == held_.end() || it->second.things.erase(t.name) == 0) return;
-    if (it->second.things.empty()) held_.erase(it);
-    state_write w;
+    if (it->second.things.empty()) drop_held(it);
     w.released.emplace_back(t.mission, t.name);
-    state_.submit(std::move(w), nullptr);
 }
 
 }  // namespace mission::receiver

@@ -1,5 +1,6 @@
 // The engine's side of the stream: SETs, epochs, verification.
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "events/mission_event.hpp"
@@ -10,6 +11,7 @@
 namespace mission::receiver {
 
 using ms::log_level;
+using std::chrono::milliseconds;
 
 namespace {
 
@@ -18,7 +20,10 @@ set_outcome failed(error e) {
     return {fate, std::move(e)};
 }
 
-// What is kept in memory for every mission there is.
+// Missions whose table is walked over by whoever begins an epoch: less than a millisecond.
+constexpr std::size_t walked_at_once = 10'000;
+
+// What is kept for every mission there is.
 bool too_long(const events::mission_change& c) {
     const auto successor = c.successor ? c.successor->size() : 0;
     return std::max({c.state.size(), c.log_epoch.size(), successor}) > limits::set_text_bytes;
@@ -31,6 +36,12 @@ std::string cut(std::string text, std::size_t octets) {
         --octets;
     text.resize(octets);
     return text;
+}
+
+bool names_mission(const events::subject& s, const std::string& id) {
+    static const std::string name = "id";
+    const auto it = s.members.find(name);
+    return s.format == "opaque" && it != s.members.end() && it->second == id;
 }
 
 // Answers once the transaction that carries the SET's meaning is over.
@@ -90,7 +101,7 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
         const auto it = subject.complex.find("mission");
         named = it == subject.complex.end() ? nullptr : &it->second;
     }
-    if (named == nullptr || *named != events::subject::opaque(c.mission_id)) {
+    if (named == nullptr || !names_mission(*named, c.mission_id)) {
         return done(failed({errc::mission_conflict, "sub_id names another mission"}));
     }
 
@@ -103,28 +114,38 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
             return done(failed({errc::forbidden, "the mission issuer is not this transmitter's"}));
         }
         const mission_key key{c.issuer, c.mission_id};
-        const auto it = missions_.find(key);
-        if (it == missions_.end() && missions_.size() >= max_missions_) {
+        const auto found = find(key);
+        if (found.has_error()) {
+            deny_unread(key, c);
             lock.unlock();
-            // Denied as unknown; to refuse it would hold the stream for everybody else.
-            log(log_level::error, "the cache is full: the mission stays unknown",
-                {{"mission", key.id}});
-            return done({});
+            return done({set_fate::retry, found.error()});
         }
-        auto& s = missions_[key];
-        s.now.key = key;
-        auto a = apply_event(s.now, c);
+        slot* s = *found;
+        record nothing;
+        nothing.key = key;
+        auto a = apply_event(s != nullptr ? s->now : nothing, c);
+        // Not a reason to ask: what is unconfirmed is asked about when it is wanted.
+        a.confirms = a.confirms && fresh_.vouches(c.log_epoch, set.iat);
+        // Nor is a SET from before we lost our memory gap-free: what came after it may be gone.
+        const bool confirmed = s != nullptr && s->now.confirmed_epoch == fresh_.word().epoch;
+        if (!confirmed && set.iat <= horizon_) a.confirms = false;
         if (!a.note.empty()) {
             later.push_back([this, key, note = a.note] {
                 log(log_level::warning, note, {{"mission", key.id}});
             });
         }
         // `gap` with nothing applied: the event belongs to another log_epoch.
-        const bool doubted = a.ask_status && a.next.version == s.now.version;
-        if (doubted) s.doubted_at = s.revision + 1;
-        if (doubted && !a.changed) ++s.revision;
-        if (a.changed) {
-            take(s, std::move(a), acknowledging(std::move(done)), later);
+        const bool doubted = s != nullptr && a.ask_status && a.next.version == s->now.version;
+        if (doubted) s->doubted_at = revision_ + 1;
+        if (doubted && !a.changed) s->revision = ++revision_;
+        if (a.changed && s == nullptr) s = admit(key, set.iat, later);
+        if (a.changed && s == nullptr) {
+            // No room. Denied as unknown; to refuse the SET would hold the stream for everybody
+            // else.
+            later.push_back([done = std::move(done)] { done({}); });
+        } else if (a.changed) {
+            a.next.heard_at = std::max(a.next.heard_at, set.iat);
+            take(*s, std::move(a), acknowledging(std::move(done)), later);
         } else {
             counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
             // Its version may be in memory and not on disk yet: the empty unit comes after it.
@@ -159,9 +180,9 @@ void engine::receive_verification(events::received_set& set,
                 begin_epoch(later);
             }
             const auto& kept = fresh_.kept();
-            // Most heartbeats change nothing that has to be remembered: no write for them.
+            // Many heartbeats change nothing that has to be remembered: no write for them.
             if (kept.continuity != before.continuity || kept.log_epoch != before.log_epoch ||
-                kept.epoch != before.epoch) {
+                kept.epoch != before.epoch || !before.settled_until || live_to_keep()) {
                 put_stream(w);
                 state_.submit(std::move(w), acknowledging(std::move(done)));
             } else {
@@ -176,6 +197,7 @@ void engine::receive_verification(events::received_set& set,
             }
             const auto requested = it->second;
             if (verification_proves_ && requested.wall != 0) fresh_.on_proof(requested, max_stale_);
+            if (live_to_keep()) put_stream(w);
             awaited_.erase(it);
             if (requested.wall != 0 && hooks_.on_verified) {
                 later.push_back([this] { hooks_.on_verified(); });
@@ -259,30 +281,48 @@ void engine::on_stream(stream_identity identity) {
 void engine::begin_epoch(after& later) {
     table_.set_stream(fresh_.word());
     // Held missions first, then by last use; who is not in use is confirmed when asked for.
-    constexpr std::size_t confirmed_at_once_max = 10'000;
-    std::vector<std::pair<std::uint32_t, mission_key>> used;
-    for (const auto& [key, s] : missions_) {
-        if (ms::is_terminal(told(s.now)) || held_.count(key) != 0) continue;
-        const auto at = table_.last_used(key.issuer, key.id);
-        if (at != 0) used.emplace_back(at, key);
-    }
-    const auto kept = std::min(used.size(), confirmed_at_once_max);
-    std::partial_sort(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(kept), used.end(),
-                      [](const auto& a, const auto& b) { return a.first > b.first; });
-    std::vector<mission_key> order;
-    for (const auto& [key, h] : held_)
-        order.push_back(key);
-    for (std::size_t i = 0; i < kept; ++i)
-        order.push_back(used[i].second);
-    if (order.empty() || !hooks_.confirm) return;
-    later.push_back([this, order = std::move(order)]() mutable {
-        log(log_level::info, "a new epoch of the stream: entries are confirmed by Status",
-            {{"missions", std::to_string(order.size())}});
-        hooks_.confirm(std::move(order));
+    if (!hooks_.confirm || std::exchange(confirming_, true)) return;
+    later.push_back([this] {
+        // A walk over a large table takes a while.
+        if (table_.size() > walked_at_once) return in_background([this] { confirm_in_use(); });
+        confirm_in_use();
     });
 }
 
+void engine::confirm_in_use() {
+    constexpr std::size_t confirmed_at_once_max = 10'000;
+    std::vector<mission_key> order;
+    {
+        std::lock_guard lock(m_);
+        confirming_ = false;
+        for (const auto& [key, h] : held_)
+            order.push_back(key);
+    }
+    if (table_.size() > walked_at_once && !order.empty()) hooks_.confirm(order);
+    auto used = table_.unconfirmed(confirmed_at_once_max);
+    {
+        std::lock_guard lock(m_);
+        for (auto& u : used) {
+            mission_key key{std::move(u.issuer), std::move(u.id)};
+            if (held_.count(key) == 0) order.push_back(std::move(key));
+        }
+    }
+    if (order.empty()) return;
+    log(log_level::info, "a new epoch of the stream: entries are confirmed by Status",
+        {{"missions", std::to_string(order.size())}});
+    hooks_.confirm(std::move(order));
+}
+
+// How long the stream is live tells the next run whether it has missed more than that. Written in
+// steps of an eighth of the bound: a file that says less than is true is confirmed once too often.
+bool engine::live_to_keep() const {
+    const auto until = fresh_.word().live_until.wall;
+    const auto ahead = until - live_kept_;
+    return until != 0 && (ahead > milliseconds(max_stale_).count() / 8 || ahead < 0);
+}
+
 void engine::put_stream(state_write& w) {
+    if (live_to_keep()) live_kept_ = fresh_.word().live_until.wall;
     const auto& kept = fresh_.kept();
     std::string events, missions;
     for (const auto& e : kept.identity.events_delivered)
@@ -298,6 +338,8 @@ void engine::put_stream(state_write& w) {
         {"continuity", kept.continuity ? std::to_string(*kept.continuity) : ""},
         {"log_epoch", kept.log_epoch},
         {"epoch", std::to_string(kept.epoch)},
+        {"live_until", std::to_string(live_kept_)},
+        {"settled_until", kept.settled_until ? std::to_string(*kept.settled_until) : ""},
     };
     for (const auto& [name, value] : values) {
         if (settings_[name] == value) continue;

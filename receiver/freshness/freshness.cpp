@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <limits>
 
 #include "events/mission_event.hpp"
 
@@ -25,6 +26,13 @@ deadline deadline_at(std::int64_t until_wall, instant now) noexcept {
     return {until_wall, std::max<std::int64_t>(now.mono + (until_wall - now.wall), 0)};
 }
 
+deadline deadline_within(std::int64_t until_wall, std::chrono::seconds bound,
+                         instant now) noexcept {
+    auto d = deadline_at(until_wall, now);
+    d.mono = std::min(d.mono, now.mono + std::chrono::milliseconds(bound).count());
+    return d;
+}
+
 bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept {
     if (!entry.fresh_until.passed(now)) return true;
     return entry.confirmed_epoch == stream.epoch && !stream.live_until.passed(now);
@@ -43,8 +51,7 @@ bool carries_all_missions(const std::vector<std::string>& events_delivered) {
 }
 
 bool stream_freshness::covers() const {
-    return (d_.identity.all_subjects || !d_.identity.missions.empty()) &&
-           carries_all_missions(d_.identity.events_delivered);
+    return carries_ && (d_.identity.all_subjects || !d_.identity.missions.empty());
 }
 
 bool stream_freshness::covers(std::string_view mission_id) const {
@@ -59,6 +66,7 @@ bool stream_freshness::on_stream(stream_identity now_is) {
     if (now_is == d_.identity) return false;
     const bool another_stream = now_is.stream_id != d_.identity.stream_id;
     d_.identity = std::move(now_is);
+    carries_ = carries_all_missions(d_.identity.events_delivered);
     live_until_ = {};
     last_as_of_.reset();
     // Continuity counts per stream: another stream's says nothing about this one.
@@ -70,19 +78,40 @@ bool stream_freshness::on_stream(stream_identity now_is) {
 bool stream_freshness::on_heartbeat(const heartbeat& h, instant receipt,
                                     std::chrono::seconds max_stale) {
     // An older heartbeat that is delivered late would turn continuity back and forth.
-    if (last_as_of_ && h.as_of < *last_as_of_) return false;
+    if (last_as_of_ && *last_as_of_ <= to_wall(receipt) && h.as_of < *last_as_of_) return false;
     // No later than now: a transmitter whose clock was ahead is believed again once it is right.
     last_as_of_ = std::min(h.as_of, to_wall(receipt));
 
-    const bool broken = (d_.continuity && *d_.continuity != h.continuity) ||
+    // The first one of a stream says how much was dropped by now, and not how much of that before
+    // the entries were confirmed.
+    const bool broken = (d_.continuity ? *d_.continuity != h.continuity : confirmed_unanchored_) ||
                         (!d_.log_epoch.empty() && d_.log_epoch != h.log_epoch);
     d_.continuity = h.continuity;
     d_.log_epoch = h.log_epoch;
     if (broken) begin_epoch();
+    // Backwards only from where it cannot have been, by our clock.
+    auto& settled = d_.settled_until;
+    if (!settled || *settled < to_milliseconds(h.as_of) || *settled > receipt.wall) {
+        settled = to_milliseconds(h.as_of);
+    }
 
     const auto basis = std::min(to_milliseconds(h.as_of), receipt.wall);
-    extend(deadline_at(basis + std::chrono::milliseconds(max_stale).count(), receipt));
+    const auto bound = std::chrono::milliseconds(max_stale).count();
+    seen_ahead_ = std::max(seen_ahead_.value_or(basis - receipt.mono), basis - receipt.mono);
+    const auto age = *seen_ahead_ + receipt.mono - to_milliseconds(h.as_of);  // at least
+    auto until = deadline_at(basis + bound, receipt);
+    until.mono = std::min(until.mono, receipt.mono + bound - std::max<std::int64_t>(age, 0));
+    extend(until);
     return broken;
+}
+
+bool stream_freshness::vouches(const std::string& log_epoch, std::int64_t iat) const {
+    if (!d_.settled_until) return false;
+    if (!log_epoch.empty() && !d_.log_epoch.empty() && log_epoch != d_.log_epoch) return false;
+    // Somewhere in that second.
+    constexpr std::int64_t last_of_second = 999;
+    return iat > std::numeric_limits<std::int32_t>::max() ||
+           iat * 1000 + last_of_second > *d_.settled_until;
 }
 
 bool stream_freshness::on_stream_updated(bool enabled) {
@@ -94,6 +123,7 @@ bool stream_freshness::on_stream_updated(bool enabled) {
 void stream_freshness::on_proof(instant requested, std::chrono::seconds max_stale) {
     const auto bound = std::chrono::milliseconds(max_stale).count();
     extend({requested.wall + bound, requested.mono + bound});
+    if (!d_.settled_until) d_.settled_until = 0;
 }
 
 void stream_freshness::extend(deadline until) {

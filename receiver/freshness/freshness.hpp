@@ -39,6 +39,9 @@ struct deadline {
 
 // The same moment on both clocks; `until` before now is a deadline that has passed.
 deadline deadline_at(std::int64_t until_wall, instant now) noexcept;
+// The same, and never later than `bound` from now: what was said now is not relied on for longer,
+// however far behind our wall clock is.
+deadline deadline_within(std::int64_t until_wall, std::chrono::seconds bound, instant now) noexcept;
 
 // What readers need of the stream.
 struct stream_word {
@@ -76,9 +79,21 @@ class stream_freshness {
         std::optional<std::int64_t> continuity;
         std::string log_epoch;
         std::uint64_t epoch = 1;
+        // Up to here, by the transmitter's clock in milliseconds, everything was settled when the
+        // running epoch began or since: a SET of before is a repetition, and says nothing about
+        // what has come after it. nullopt until a heartbeat has said so in this epoch; 0 from a
+        // transmitter that proves it by verification alone.
+        std::optional<std::int64_t> settled_until{};
     };
     stream_freshness() = default;
-    explicit stream_freshness(durable d) : d_(std::move(d)) {}
+    // `confirmed`: there may be entries that were confirmed in the running epoch.
+    explicit stream_freshness(durable d, bool confirmed = false)
+        : d_(std::move(d)),
+          carries_(carries_all_missions(d_.identity.events_delivered)),
+          confirmed_unanchored_(confirmed && !d_.continuity) {
+        // One that was under way over a restart is as old as it was before.
+        if (d_.settled_until) last_as_of_ = from_milliseconds(*d_.settled_until);
+    }
 
     struct heartbeat {
         wall_time as_of{};
@@ -89,6 +104,15 @@ class stream_freshness {
     bool on_stream(stream_identity now_is);
     bool on_heartbeat(const heartbeat& h, instant receipt, std::chrono::seconds max_stale);
     bool on_stream_updated(bool enabled);
+    // What was remembered is not up to date: SETs may have been acknowledged since that we know
+    // nothing of.
+    void on_doubt() { begin_epoch(); }
+    // May a gap-free SET confirm its entry in the running epoch? Not one of another history than
+    // the heartbeats', nor one that was settled before: neither is the last that was said.
+    // `iat`: when it was committed, in seconds.
+    bool vouches(const std::string& log_epoch, std::int64_t iat) const;
+    // An entry was confirmed. Before the first heartbeat nobody knows how much was dropped by then.
+    void note_confirmed() noexcept { confirmed_unanchored_ |= !d_.continuity; }
     // draft-mcguinness-oauth-mission-signals "Consumer Behavior on Receipt": a verification that
     // was sent after everything before our request proves liveness up to that request.
     void on_proof(instant requested, std::chrono::seconds max_stale);
@@ -102,12 +126,21 @@ class stream_freshness {
     const durable& kept() const noexcept { return d_; }
 
   private:
-    void begin_epoch() { ++d_.epoch; }
+    void begin_epoch() {
+        ++d_.epoch;
+        d_.settled_until.reset();
+        confirmed_unanchored_ = false;
+    }
     void extend(deadline until);
 
     durable d_;
+    bool carries_ = false;  // all missions, by what it delivers: asked with every SET
     deadline live_until_;
     std::optional<wall_time> last_as_of_;
+    // The transmitter's clock as heartbeats have shown it, at least: milliseconds that it is ahead
+    // of our monotonic one. A wall clock that is set back makes no old heartbeat young.
+    std::optional<std::int64_t> seen_ahead_;
+    bool confirmed_unanchored_ = false;  // an entry was, before any heartbeat said `continuity`
 };
 
 }  // namespace mission::receiver

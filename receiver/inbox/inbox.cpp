@@ -27,6 +27,9 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
+// For handlers that run when we stop; a command of the program is killed sooner.
+constexpr auto stop_patience = std::chrono::seconds(10);
+
 struct handler_entry {
     std::string name;
     std::vector<std::string> types;
@@ -120,7 +123,11 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
         std::unique_lock lock(m_);
         stopping_ = true;
         timer = std::move(timer_);
-        idle_.wait(lock, [&] { return calls_ == 0; });
+        // What is being told is always waited for, a handler that does not return is not: its event
+        // is in the state, and the next start has it again.
+        idle_.wait_for(lock, stop_patience, [&] { return calls_ == 0; });
+        idle_.wait(lock, [&] { return telling_ == 0; });
+        abandoned_ = true;
     }
 
     std::size_t open_count() const override {
@@ -205,6 +212,8 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
         event_record told_of;
         {
             std::lock_guard lock(m_);
+            if (abandoned_) return;
+            ++telling_;
             auto& i = *at;
             i.event.last = o.kind;
             i.event.evidence = std::move(o.evidence);
@@ -223,6 +232,7 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
         {
             std::lock_guard lock(m_);
             --calls_;
+            --telling_;
             idle_.notify_all();
         }
         run_due();
@@ -236,8 +246,9 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
     std::condition_variable idle_;
     std::list<item> items_;  // by arrival
     std::size_t places_ = 0, bytes_ = 0;
-    unsigned calls_ = 0;  // handlers that have not returned
-    bool stopping_ = false;
+    unsigned calls_ = 0;    // handlers that have not returned
+    unsigned telling_ = 0;  // of them, those that have, and whose word is being recorded
+    bool stopping_ = false, abandoned_ = false;
     std::unique_ptr<net::timer> timer_;
     steady::time_point timer_at_{};
 };

@@ -46,7 +46,8 @@ class inbox {
     virtual void restore(std::vector<event_record> events) = 0;
 
     virtual void start(net::runtime& rt, hooks h) = 0;
-    // Running handlers finish; nothing new begins.
+    // Nothing new begins. Handlers that run are waited for, at most 10 seconds: one that runs on is
+    // left behind, and its event is tried again by the next start.
     virtual void stop() = 0;
     virtual std::size_t open_count() const = 0;
 };

@@ -134,11 +134,34 @@ void add_streams(CLI::App& app, invocation& out) {
 void add_instance(CLI::App& app, invocation& out) {
     auto& tasks = *app.add_subcommand("tasks", "Teardown tasks, of a running instance or at rest");
     tasks.require_subcommand(1)->fallthrough();
-    add_verb(tasks, "list", "What is still open", verb::tasks_list, out)
-        ->add_flag("--all", out.all, "Finished and cancelled ones too");
-    add_verb(tasks, "retry", "Try one now, instead of later", verb::tasks_retry, out)
-        ->add_option("key", out.key, "Its key, as listed")
-        ->required();
+    const auto add_filters = [&](CLI::App* sub) {
+        sub->add_option("--mission", out.mission_id, "Only of this mission");
+        sub->add_option("--handler", out.handler, "Only of this handler");
+    };
+    auto* list = add_verb(tasks, "list", "What is still open", verb::tasks_list, out);
+    list->add_flag("--all", out.all, "Finished and cancelled ones too");
+    add_filters(list);
+    auto* retry =
+        add_verb(tasks, "retry", "Try open tasks now, instead of later", verb::tasks_retry, out);
+    auto* key = retry->add_option("key", out.key, "One task's key, as listed");
+    retry->add_flag("--all", out.all, "Every open task")->excludes(key);
+    add_filters(retry);
+
+    auto& teardown = *app.add_subcommand("teardown", "The handlers of the configuration");
+    teardown.require_subcommand(1)->fallthrough();
+    auto* run = add_verb(teardown, "run",
+                         "Run one handler now, by hand, beside whatever instance runs: prints what "
+                         "came of it; exit 0 when it is acknowledged. Nothing is recorded",
+                         verb::teardown_run, out);
+    run->add_option("--handler", out.handler, "Its name in [[teardown]]")->required();
+    run->add_option("--mission", out.mission_id, "Mission id")->required();
+    run->add_option("--name", out.name, "Of the held thing");
+    run->add_option("--data", out.data, "Of the held thing");
+    run->add_option("--effect", out.effect, "What it is run for; default: revoked");
+    run->add_option("--issuer", out.issuer, "Of the mission; default: the transmitter");
+    run->add_option("--mission-version", out.version, "Of the mission")
+        ->check(CLI::NonNegativeNumber);
+    run->add_option("--key", out.key, "Idempotency key; else a random one");
 
     add_verb(app, "status", "How a running instance is; exit 1 while its stream is not live",
              verb::status, out);
@@ -178,7 +201,7 @@ std::variant<invocation, usage> parse_command_line(const std::vector<std::string
     app.add_flag("--json", out.json, "Answers as they came, or as one line of JSON");
     add_verb(app, "run", "Subscribe, keep the cache, run teardown, log", verb::run, out);
     add_verb(app, "check-config", "Read the configuration and stop", verb::check_config, out)
-        ->add_option("config", out.config_file, "Configuration file");
+        ->add_option("config", out.more_files, "Configuration files");
     add_streams(app, out);
     add_instance(app, out);
     std::vector<std::string> reversed;
@@ -192,7 +215,14 @@ std::variant<invocation, usage> parse_command_line(const std::vector<std::string
         return status == 0 ? usage{0, text.str()} : usage{2, problem.str() + text.str()};
     }
     unmark_all(out);
+    if (out.config_file.empty() && !out.more_files.empty()) {
+        out.config_file = out.more_files.front();
+        out.more_files.erase(out.more_files.begin());
+    }
     if (out.config_file.empty()) return usage{2, "--config FILE is needed\n"};
+    if (out.what == verb::tasks_retry && out.key.empty() && !out.all && out.mission_id.empty() &&
+        out.handler.empty())
+        return usage{2, "which tasks: a key, --mission ID, --handler NAME or --all\n"};
     const bool about_subject =
         out.what == verb::stream_add_subject || out.what == verb::stream_remove_subject;
     if (about_subject && out.subject.empty() && out.mission.empty())

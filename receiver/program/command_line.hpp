@@ -25,6 +25,7 @@ enum class verb {
     stream_remove_subject,
     tasks_list,
     tasks_retry,
+    teardown_run,
     status,
     check,
     hold,
@@ -35,6 +36,7 @@ enum class verb {
 struct invocation {
     verb what = verb::run;
     std::string config_file;
+    std::vector<std::string> more_files;  // check-config takes several
     bool json = false;
 
     // stream
@@ -57,6 +59,10 @@ struct invocation {
     std::string mission_id, name;  // hold, release, held, check
     std::string data;
     int pid = 0;
+
+    // one handler by hand; mission_id, name, data and key as above
+    std::string handler, effect = "revoked", issuer;
+    std::int64_t version = 0;
 };
 
 // Not to be run: text for standard output (status 0) or standard error (status 2).

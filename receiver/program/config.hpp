@@ -6,11 +6,14 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/error.hpp"
+#include "mission_signals/presets.hpp"
 #include "mission_signals/receiver.hpp"
 #include "receiver/program/template.hpp"
+#include "receiver/sidecar/settings.hpp"
 #include "settings/section.hpp"
 
 namespace mission::receiver::program {
@@ -26,10 +29,14 @@ struct command_config {
 };
 
 struct teardown_config {
-    enum class kind { exec, process_group } what = kind::exec;
+    enum class kind { exec, process_group, preset } what = kind::exec;
     ms::handler_options options;
     command_config command;              // exec
     std::chrono::milliseconds grace{0};  // process_group: between SIGTERM and SIGKILL
+    // preset; `stopping` is left empty
+    std::variant<std::monostate, ms::http_action, ms::oauth_revocation, ms::removed_file,
+                 ms::cgroup_control, ms::postgres_role, ms::redis_user>
+        preset;
 };
 
 struct event_config {
@@ -45,6 +52,9 @@ struct program_config {
     std::string control_socket;    // path; empty: none
     bool control_derived = false;  // made from the state's path: its failure is not fatal
     ms::log_level log_level = ms::log_level::info;
+    sidecar::settings check;
+    // Of everything but [check]: when it differs, another reading of the file wants a restart.
+    std::string needs_restart;
 };
 
 // `name` stands in messages ("receiver.toml:12: ..."). Every key is known or an error that names

@@ -5,6 +5,7 @@
 
 #include "base/json.hpp"
 #include "base/time.hpp"
+#include "receiver/program/metrics.hpp"
 #include "receiver/program/views.hpp"
 
 namespace mission::receiver::program {
@@ -68,9 +69,18 @@ class control_handler final : public net::http_handler {
             return request.method == method && request.path == path;
         };
         if (is("GET", "/status"))
-            return answer(200, to_json(rx_.current_status(), rx_.last_setup_problem()));
+            return answer(200,
+                          to_json(rx_.current_status(), rx_.last_setup_problem(), rx_.handlers()));
         if (is("GET", "/missions")) return answer(200, to_json(rx_.missions().list()));
-        if (is("GET", "/tasks")) return answer(200, to_json(rx_.tasks(value(query, "all") != "1")));
+        if (is("GET", "/tasks"))
+            return answer(200,
+                          to_json(some_tasks(value(query, "all") != "1", value(query, "mission_id"),
+                                             value(query, "handler"))));
+        if (is("GET", "/metrics")) {
+            auto r = answer(200, metrics_text(rx_));
+            r.fields.set("content-type", metrics_type);
+            return r;
+        }
         if (is("POST", "/tasks/retry")) return retry(request);
         if (is("GET", "/holds")) return answer(200, to_json(rx_.held(value(query, "mission_id"))));
         if (is("POST", "/holds")) return hold(request);
@@ -86,10 +96,31 @@ class control_handler final : public net::http_handler {
 
     net::http_response retry(const net::http_request& request) {
         const auto body = json::parse(request.body);
-        const auto key = body ? json::find_string(*body, "key") : std::nullopt;
-        if (!key) return refusal(400, "invalid_request", "key is needed");
-        if (!rx_.retry_task(*key)) return refusal(404, "not_found", "no open task has that key");
-        return answer(200, R"({"retried":true})");
+        if (!body || !body->IsObject())
+            return refusal(400, "invalid_request", "the body is no JSON object");
+        if (const auto key = json::find_string(*body, "key")) {
+            if (!rx_.retry_task(*key))
+                return refusal(404, "not_found", "no open task has that key");
+            return answer(200, R"({"retried":true,"tasks":1})");
+        }
+        const auto mission_id = json::find_string(*body, "mission_id");
+        const auto handler = json::find_string(*body, "handler");
+        if (!mission_id && !handler && !json::find_bool(*body, "all").value_or(false))
+            return refusal(400, "invalid_request", "key, mission_id, handler or all is needed");
+        std::size_t count = 0;
+        for (const auto& t : some_tasks(true, mission_id.value_or(""), handler.value_or("")))
+            count += rx_.retry_task(t.what.idempotency_key) ? 1 : 0;
+        return answer(200, R"({"retried":true,"tasks":)" + std::to_string(count) + "}");
+    }
+
+    std::vector<ms::task_view> some_tasks(bool unfinished_only, std::string_view mission_id,
+                                          std::string_view handler) const {
+        auto out = rx_.tasks(unfinished_only);
+        std::erase_if(out, [&](const ms::task_view& t) {
+            return (!mission_id.empty() && t.what.mission_id != mission_id) ||
+                   (!handler.empty() && t.handler != handler);
+        });
+        return out;
     }
 
     net::http_response hold(const net::http_request& request) {

@@ -2,8 +2,9 @@
 //
 //   GET    /status                          how the stream is, and the counters
 //   GET    /missions · /missions/{id}       what is known; ?resolve=1 asks Mission Status first
-//   GET    /tasks[?all=1]                   teardown tasks
-//   POST   /tasks/retry {"key"}             now, instead of later
+//   GET    /metrics                         the same for Prometheus
+//   GET    /tasks[?all=1][&mission_id=][&handler=]   teardown tasks
+//   POST   /tasks/retry {"key"} | {"mission_id"?, "handler"?, "all"?}   now, instead of later
 //   GET    /holds[?mission_id=]             what is held
 //   POST   /holds {"mission_id","name","data"}   201, or 409 when the mission is not permitted
 //   DELETE /holds?mission_id=&name=         204

@@ -42,6 +42,44 @@ result<exec_request> fill(const command_config& c, const argument_template::valu
     return out;
 }
 
+// Each preset with the program's stop in it.
+struct made_preset {
+    ms::stop_query stopping;
+
+    ms::handler operator()(std::monostate) const { throw ms::setup_error("no preset"); }
+    ms::handler operator()(const ms::removed_file& o) const { return ms::file_handler(o); }
+    ms::handler operator()(ms::http_action o) const {
+        o.stopping = stopping;
+        return ms::http_handler(std::move(o));
+    }
+    ms::handler operator()(ms::oauth_revocation o) const {
+        o.stopping = stopping;
+        return ms::oauth_revocation_handler(std::move(o));
+    }
+    ms::handler operator()(ms::cgroup_control o) const {
+        o.stopping = stopping;
+        return ms::cgroup_handler(std::move(o));
+    }
+    ms::handler operator()(ms::postgres_role o) const {
+#ifdef MISSION_PRESET_POSTGRES
+        o.stopping = stopping;
+        return ms::postgres_role_handler(std::move(o));
+#else
+        (void)o;
+        throw ms::setup_error("is not available in this build: it was made without libpq");
+#endif
+    }
+    ms::handler operator()(ms::redis_user o) const {
+#ifdef MISSION_PRESET_REDIS
+        o.stopping = stopping;
+        return ms::redis_user_handler(std::move(o));
+#else
+        (void)o;
+        throw ms::setup_error("is not available in this build: it was made without hiredis");
+#endif
+    }
+};
+
 std::string idempotency_key(const ms::security_event& e) {
     return e.iss + " " + e.jti;
 }
@@ -148,12 +186,16 @@ ms::event_handler exec_event_handler(command_config c, std::shared_ptr<const exe
     };
 }
 
+ms::handler handler_of(const teardown_config& t, const std::shared_ptr<const exec_gate>& gate) {
+    if (t.what == teardown_config::kind::exec) return exec_handler(t.command, gate);
+    if (t.what == teardown_config::kind::process_group) return ms::process_group_handler(t.grace);
+    return std::visit(made_preset{[gate] { return gate->closed(); }}, t.preset);
+}
+
 void register_handlers(ms::receiver& rx, const program_config& c,
                        const std::shared_ptr<const exec_gate>& gate, const ms::log_function& log) {
     for (const auto& t : c.teardown) {
-        rx.on_effect(t.options, t.what == teardown_config::kind::exec
-                                    ? exec_handler(t.command, gate)
-                                    : ms::process_group_handler(t.grace));
+        rx.on_effect(t.options, handler_of(t, gate));
     }
     bool rest_taken = false;
     for (const auto& e : c.events) {

@@ -21,6 +21,9 @@ ms::outcome outcome_of(const exec_result& r);
 ms::handler exec_handler(command_config c, std::shared_ptr<const exec_gate> gate);
 ms::event_handler exec_event_handler(command_config c, std::shared_ptr<const exec_gate> gate);
 
+// What runs a [[teardown]] entry; setup_error where the entry can never work.
+ms::handler handler_of(const teardown_config& t, const std::shared_ptr<const exec_gate>& gate);
+
 // Registers what is configured. Types that nobody has asked for are acknowledged; the receiver logs
 // them. `log` is told of changes of missions.
 void register_handlers(ms::receiver& rx, const program_config& c,

@@ -37,16 +37,26 @@ bool for_people(const invocation& typed) {
 void show(const invocation& typed, const std::string& body,
           const std::vector<std::string_view>& columns = {}) {
     const auto parsed = json::parse(body, limits::http_response_bytes);
+    const bool tasks = typed.what == verb::tasks_list;
     if (!for_people(typed))
         std::cout << body << "\n";
+    else if (parsed && tasks)
+        std::cout << task_table(*parsed, system_clock().now());
     else if (parsed && parsed->IsArray() && !columns.empty())
         std::cout << table(*parsed, columns);
     else
         std::cout << pretty(body) << "\n";
 }
 
-const std::vector<std::string_view> task_columns{
-    "key", "handler", "effect", "mission_id", "name", "attempt", "last", "state", "evidence"};
+bool wanted(const invocation& typed, const task_record& t) {
+    return (typed.mission_id.empty() || t.mission.id == typed.mission_id) &&
+           (typed.handler.empty() || t.handler == typed.handler);
+}
+
+int told_retried(const invocation& typed, std::size_t tasks, const char* when) {
+    if (!typed.json) std::cerr << tasks << (tasks == 1 ? " task" : " tasks") << when << "\n";
+    return 0;
+}
 
 // Nobody runs: the file says what was left to do.
 int tasks_at_rest(const invocation& typed, const program_config& c) {
@@ -59,18 +69,19 @@ int tasks_at_rest(const invocation& typed, const program_config& c) {
         return failed(tasks.error());
     }
     if (typed.what == verb::tasks_retry) {
-        const auto it = std::find_if(tasks->begin(), tasks->end(),
-                                     [&](const auto& t) { return t.key == typed.key; });
-        if (it == tasks->end() || !it->open())
+        const auto count = std::count_if(tasks->begin(), tasks->end(), [&](const auto& t) {
+            return t.open() && (typed.key.empty() ? wanted(typed, t) : t.key == typed.key);
+        });
+        if (count == 0 && !typed.key.empty())
             return failed({errc::not_found, "no open task has that key"});
         // Open tasks are due at once when an instance starts: nothing has to be marked.
-        std::cerr << "no instance runs: it is tried when one starts\n";
-        return 0;
+        return told_retried(typed, static_cast<std::size_t>(count),
+                            ": no instance runs, tried when one starts");
     }
     std::vector<ms::task_view> views;
     for (const auto& t : *tasks)
-        if (typed.all || t.open()) views.push_back(view_of(t));
-    show(typed, to_json(views), task_columns);
+        if ((typed.all || t.open()) && wanted(typed, t)) views.push_back(view_of(t));
+    show(typed, to_json(views));
     return 0;
 }
 
@@ -80,6 +91,21 @@ std::string object(std::initializer_list<std::pair<std::string_view, std::string
     w.StartObject();
     for (const auto& [name, text] : members)
         json::member(w, name, text);
+    w.EndObject();
+    return json::text(b);
+}
+
+std::string retry_body(const invocation& typed) {
+    if (!typed.key.empty()) return object({{"key", typed.key}});
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    if (typed.all) {
+        json::key(w, "all");
+        w.Bool(true);
+    }
+    if (!typed.mission_id.empty()) json::member(w, "mission_id", typed.mission_id);
+    if (!typed.handler.empty()) json::member(w, "handler", typed.handler);
     w.EndObject();
     return json::text(b);
 }
@@ -108,13 +134,21 @@ bool says(const control_answer& a, std::string_view name) {
 
 int run_tasks(const invocation& typed, const program_config& c) {
     const bool retry = typed.what == verb::tasks_retry;
-    const auto a =
-        retry ? ask_control(c.control_socket, "POST", "/tasks/retry", object({{"key", typed.key}}))
-              : ask_control(c.control_socket, "GET", typed.all ? "/tasks?all=1" : "/tasks");
+    const auto a = retry ? ask_control(c.control_socket, "POST", "/tasks/retry", retry_body(typed))
+                         : ask_control(c.control_socket, "GET",
+                                       "/tasks?all=" + std::string(typed.all ? "1" : "0") +
+                                           "&mission_id=" + net::percent_encode(typed.mission_id) +
+                                           "&handler=" + net::percent_encode(typed.handler));
     if (!a) return a.error() == errc::not_found ? tasks_at_rest(typed, c) : failed(a.error());
     if (a->status != 200) return refused(*a);
-    if (!retry) show(typed, a->body, task_columns);
-    return 0;
+    if (!retry) {
+        show(typed, a->body);
+        return 0;
+    }
+    if (typed.json) std::cout << a->body << "\n";
+    const auto said = json::parse(a->body);
+    const auto count = said ? json::find_int(*said, "tasks").value_or(1) : 1;
+    return told_retried(typed, static_cast<std::size_t>(count), " tried now");
 }
 
 int run_instance(const invocation& typed, const program_config& c) {

@@ -12,7 +12,26 @@ namespace {
 using namespace mission;
 using namespace mission::receiver::program;
 
+// Each on a line of its own, the good on standard output, the others on standard error.
+int check_configs(const invocation& typed) {
+    auto files = typed.more_files;
+    files.insert(files.begin(), typed.config_file);
+    int status = 0;
+    for (const auto& file : files) {
+        const auto config = load_config(file, settings::process_environment());
+        if (config) {
+            std::cout << file << ": good (" << config->teardown.size() << " teardown, "
+                      << config->events.size() << " event handler(s))\n";
+        } else {
+            std::cerr << "mission-receiver: " << config.error().detail << "\n";
+            status = 1;
+        }
+    }
+    return status;
+}
+
 int run(const invocation& typed) {
+    if (typed.what == verb::check_config) return check_configs(typed);
     const auto config = load_config(typed.config_file, settings::process_environment());
     if (!config) {
         std::cerr << "mission-receiver: " << config.error().detail << "\n";
@@ -20,11 +39,11 @@ int run(const invocation& typed) {
     }
     switch (typed.what) {
         case verb::run:
-            return run_receiver(*config);
+            return run_receiver(*config, [&typed] {
+                return load_config(typed.config_file, settings::process_environment());
+            });
         case verb::check_config:
-            std::cout << typed.config_file << ": good (" << config->teardown.size() << " teardown, "
-                      << config->events.size() << " event handler(s))\n";
-            return 0;
+            break;  // above
         case verb::stream_create:
         case verb::stream_get:
         case verb::stream_list:
@@ -40,6 +59,8 @@ int run(const invocation& typed) {
         case verb::tasks_list:
         case verb::tasks_retry:
             return run_tasks(typed, *config);
+        case verb::teardown_run:
+            return run_teardown(typed, *config);
         case verb::status:
         case verb::check:
         case verb::hold:

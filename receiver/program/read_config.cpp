@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "events/catalog.hpp"
 #include "events/subject.hpp"
+#include "jose/digest.hpp"
 #include "net/http.hpp"
 #include "receiver/program/config.hpp"
 #include "receiver/program/config_parts.hpp"
@@ -192,6 +193,19 @@ void read_state(section s, ms::options& o) {
     s.finish();
 }
 
+void read_reports(section s, ms::options& o) {
+    o.teardown_reports = s.boolean("enabled").value_or(true);
+    if (const auto after = seconds_of(s, "interim_after_seconds", 0.05, 86'400))
+        o.teardown_report_after = *after;
+    o.reports_url = s.text("url").value_or("");
+    if (!o.reports_url.empty()) {
+        need_https(s, "url", o.reports_url);
+        if (o.reports_url.find("{mission_id}") == std::string::npos)
+            s.fail("url", "must hold {mission_id}");
+    }
+    s.finish();
+}
+
 void read_control(section s, program_config& c) {
     constexpr std::size_t longest = sizeof(sockaddr_un{}.sun_path) - 1;
     const auto path = s.text("socket");
@@ -214,8 +228,16 @@ void read_log(section s, program_config& c) {
     s.finish();
 }
 
+// What a running instance cannot take over, as far as the file itself says it.
+std::string mark_of_the_rest(const setting& tree) {
+    auto rest = tree;
+    rest.members.erase("check");
+    return std::string(jose::view(jose::sha256(settings::to_json(rest))));
+}
+
 program_config read(setting& tree, const std::string& file, const environment& env) {
     program_config c;
+    c.needs_restart = mark_of_the_rest(tree);
     section top(&tree, "", file, env, true, env_prefix);
     const auto part = [&](const char* name) {
         return section(top.raw(name), name, file, env, true, env_prefix);
@@ -229,11 +251,10 @@ program_config read(setting& tree, const std::string& file, const environment& e
     read_push(part("push"), c.options);
     read_quirks(part("quirks"), c.options);
     read_state(part("state"), c.options);
+    read_reports(part("reports"), c.options);
     read_control(part("control"), c);
     read_log(part("log"), c);
-    section check = part("check");
-    check.not_yet("listen");
-    check.finish();
+    read_check(top.raw("check"), file, env, c);
     read_teardown(top.raw("teardown"), file, env, c);
     read_events(top.raw("event"), file, env, c);
     top.finish();

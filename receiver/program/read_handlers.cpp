@@ -15,13 +15,6 @@ using settings::environment;
 using settings::section;
 using settings::setting;
 
-std::optional<std::chrono::milliseconds> seconds_of(section& s, std::string_view key, double low,
-                                                    double high) {
-    const auto n = s.number(key, low, high);
-    if (!n) return std::nullopt;
-    return std::chrono::milliseconds(static_cast<std::int64_t>(std::llround(*n * 1000)));
-}
-
 bool plain_variable(std::string_view name) {
     if (name.empty() || (name.front() >= '0' && name.front() <= '9')) return false;
     return std::all_of(name.begin(), name.end(), [](char c) {
@@ -61,13 +54,37 @@ command_config read_command(section& s, const std::string& file, const environme
 }
 
 std::vector<ms::effect> read_effects(section& s) {
+    const auto names = s.list("on");
+    if (names.empty())
+        s.fail("on", "is missing: the effects to run for, as \"revoked\" or \"ended\"");
+    return effects_of(s, names);
+}
+
+std::string read_name(section& s, std::set<std::string>& names) {
+    auto name = s.required_text("name");
+    if (!names.insert(name).second) s.fail("name", "= \"" + name + "\" is there twice");
+    return name;
+}
+
+void need_list(const setting* list, const std::string& file, const std::string& what) {
+    if (list->what != setting::kind::list)
+        throw error{errc::bad_configuration, file + ":" + std::to_string(list->line) + ": " + what};
+}
+
+}  // namespace
+
+std::optional<std::chrono::milliseconds> seconds_of(section& s, std::string_view key, double low,
+                                                    double high) {
+    const auto n = s.number(key, low, high);
+    if (!n) return std::nullopt;
+    return std::chrono::milliseconds(static_cast<std::int64_t>(std::llround(*n * 1000)));
+}
+
+std::vector<ms::effect> effects_of(const section& s, const std::vector<std::string>& names) {
     std::vector<ms::effect> out;
     const auto add = [&](ms::effect e) {
         if (std::find(out.begin(), out.end(), e) == out.end()) out.push_back(e);
     };
-    const auto names = s.list("on");
-    if (names.empty())
-        s.fail("on", "is missing: the effects to run for, as \"revoked\" or \"ended\"");
     for (const auto& text : names) {
         bool known = false;
         for (int n = 0; n <= static_cast<int>(ms::effect::fresh); ++n) {
@@ -88,19 +105,6 @@ std::vector<ms::effect> read_effects(section& s) {
     }
     return out;
 }
-
-std::string read_name(section& s, std::set<std::string>& names) {
-    auto name = s.required_text("name");
-    if (!names.insert(name).second) s.fail("name", "= \"" + name + "\" is there twice");
-    return name;
-}
-
-void need_list(const setting* list, const std::string& file, const std::string& what) {
-    if (list->what != setting::kind::list)
-        throw error{errc::bad_configuration, file + ":" + std::to_string(list->line) + ": " + what};
-}
-
-}  // namespace
 
 void read_teardown(setting* list, const std::string& file, const environment& env,
                    program_config& c) {
@@ -123,10 +127,10 @@ void read_teardown(setting* list, const std::string& file, const environment& en
             t.grace = seconds_of(s, "grace_seconds", 0, 3'600).value_or(std::chrono::seconds(2));
             t.options.per_hold = true;
             t.options.timeout = t.grace + std::chrono::seconds(15);
-        } else if (type == "http" || type == "postgres_role") {
-            s.fail("type", "= \"" + type + "\" is not available in this version");
-        } else {
-            s.fail("type", "= \"" + type + "\" is unknown: \"exec\" or \"process_group\"");
+        } else if (!read_preset(s, type, file, env, t)) {
+            s.fail("type", "= \"" + type +
+                               "\" is unknown: exec, process_group, cgroup, file, http, "
+                               "oauth_revocation, postgres_role or redis_user");
         }
         if (const auto d = seconds_of(s, "retry_first_seconds", 0.01, 3'600))
             t.options.retry_first = *d;

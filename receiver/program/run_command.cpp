@@ -15,7 +15,9 @@
 #include "receiver/program/commands.hpp"
 #include "receiver/program/control.hpp"
 #include "receiver/program/handlers.hpp"
+#include "receiver/program/hangup.hpp"
 #include "receiver/program/log.hpp"
+#include "receiver/program/sidecar_host.hpp"
 #include "receiver/subscribe/discovery.hpp"
 
 namespace mission::receiver::program {
@@ -48,24 +50,25 @@ class event {
     bool is_set_ = false;
 };
 
-// A stop signal that comes while we start waits until there is somebody to hear it: every thread
-// made meanwhile inherits the block.
+// A signal to stop or to read again that comes while we start waits until there is somebody to hear
+// it: every thread made meanwhile inherits the block.
 void block_stop_signals(int how) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(how, &set, nullptr);
 }
 
-// Tests that listen on port 0 learn the port from here; written whole.
-result<void> write_port(std::uint16_t port) {
+// Tests that listen on port 0 learn the ports from here; written whole.
+result<void> write_ports(std::uint16_t push, std::uint16_t check) {
     const char* file = std::getenv("MISSION_PORT_FILE");
     if (!file) return {};
     const std::string temporary = std::string(file) + ".new";
     {
         std::ofstream out(temporary, std::ios::trunc);
-        out << "{\"port\":" << port << "}\n";
+        out << "{\"port\":" << push << ",\"check_port\":" << check << "}\n";
         if (!out.flush()) return error{errc::io_error, temporary + ": cannot be written"};
     }
     std::error_code e;
@@ -150,7 +153,7 @@ std::string transmitter_named_by(const ms::options& o) {
     return derived.empty() ? o.metadata_url : derived;
 }
 
-int run_receiver(const program_config& c) {
+int run_receiver(const program_config& c, const config_reader& read_again) {
     const auto log = make_log(c.log_level);
     const auto failed = [&](const std::string& why) {
         log(ms::log_level::error, why, {});
@@ -180,8 +183,12 @@ int run_receiver(const program_config& c) {
         return failed(e.what());
     }
     int status = 0;
+    sidecar_host sidecar(*rx, log);
     auto ready = control.open(c, *rx, *rt, log);
-    if (ready) ready = write_port(rx->push_port());
+    if (ready) ready = sidecar.open(c);
+    if (ready) ready = write_ports(rx->push_port(), sidecar.port());
+    // Before signals come: the first SIGHUP would end the process.
+    const hangup_watch reload([&] { sidecar.reload(read_again()); });
     block_stop_signals(SIG_UNBLOCK);
     if (!ready) {
         status = failed(ready.error().message());
@@ -197,6 +204,7 @@ int run_receiver(const program_config& c) {
         stop.wait();
         log(ms::log_level::info, "stopping: what is in flight is finished", {});
     }
+    sidecar.close();
     control.close();
     stop_receiver(*rx, *gate, log);
     rt->stop();

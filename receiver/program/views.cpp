@@ -52,6 +52,30 @@ void write_mission(json::writer& w, const std::string& id, ms::answer now,
     w.EndObject();
 }
 
+void write_handler(json::writer& w, const ms::handler_status& h) {
+    w.StartObject();
+    json::member(w, "name", h.name);
+    number(w, "acknowledged", h.acknowledged);
+    number(w, "failed", h.failed);
+    number(w, "timed_out", h.timed_out);
+    number(w, "unknown", h.unknown);
+    number(w, "open", h.open);
+    number(w, "running", h.running);
+    number(w, "overdue", h.overdue);
+    time_member(w, "oldest_open", h.oldest_open);
+    if (!h.registered) yes(w, "registered", false);
+    w.EndObject();
+}
+
+// "3s", "12m", "5h", "9d": what counts at three in the morning.
+std::string span(std::chrono::milliseconds d) {
+    const auto s = std::max<std::int64_t>(std::chrono::floor<std::chrono::seconds>(d).count(), 0);
+    if (s < 120) return std::to_string(s) + "s";
+    if (s < 2 * 3600) return std::to_string(s / 60) + "m";
+    if (s < 2 * 86400) return std::to_string(s / 3600) + "h";
+    return std::to_string(s / 86400) + "d";
+}
+
 std::string printable(std::string_view text) {
     std::string out;
     for (const char c : text) {
@@ -70,9 +94,28 @@ std::string cell(const json::value& row, std::string_view member) {
     return printable(text);
 }
 
+std::string aligned(const std::vector<std::vector<std::string>>& cells) {
+    std::vector<std::size_t> widths(cells[0].size());
+    for (const auto& line : cells)
+        for (std::size_t n = 0; n < line.size(); ++n)
+            widths[n] = std::max(widths[n], line[n].size());
+    std::string out;
+    for (const auto& line : cells) {
+        for (std::size_t n = 0; n < line.size(); ++n) {
+            out += line[n];
+            if (n + 1 < line.size()) out.append(widths[n] - line[n].size() + 2, ' ');
+        }
+        while (out.ends_with(' '))
+            out.pop_back();
+        out += '\n';
+    }
+    return out;
+}
+
 }  // namespace
 
-std::string to_json(const ms::status& s, const std::string& problem) {
+std::string to_json(const ms::status& s, const std::string& problem,
+                    const std::vector<ms::handler_status>& handlers) {
     json::buffer b;
     json::writer w(b);
     w.StartObject();
@@ -94,6 +137,17 @@ std::string to_json(const ms::status& s, const std::string& problem) {
     number(w, "heartbeats", s.heartbeats);
     number(w, "unknown_events", s.unknown_events);
     number(w, "tasks_pending", s.tasks_pending);
+    number(w, "missions", s.missions);
+    number(w, "missions_evicted", s.missions_evicted);
+    number(w, "missions_refused", s.missions_refused);
+    number(w, "reports_sent", s.reports_sent);
+    number(w, "reports_pending", s.reports_pending);
+    number(w, "reports_refused", s.reports_refused);
+    json::key(w, "handlers");
+    w.StartArray();
+    for (const auto& h : handlers)
+        write_handler(w, h);
+    w.EndArray();
     w.EndObject();
     return json::text(b);
 }
@@ -116,8 +170,11 @@ std::string to_json(const std::vector<ms::task_view>& tasks) {
         json::member(w, "last", ms::name(t.last));
         json::member(w, "evidence", t.evidence);
         json::member(w, "state", t.finished ? "finished" : t.cancelled ? "cancelled" : "open");
+        if (t.orphaned) yes(w, "orphaned", true);
+        if (t.running) yes(w, "running", true);
         time_member(w, "created", t.created);
         time_member(w, "updated", t.updated);
+        time_member(w, "next_try", t.next_try);
         w.EndObject();
     }
     w.EndArray();
@@ -177,21 +234,30 @@ std::string table(const json::value& rows, const std::vector<std::string_view>& 
             for (const auto m : members)
                 cells.back().push_back(cell(row, m));
         }
-    std::vector<std::size_t> widths(members.size());
-    for (const auto& line : cells)
-        for (std::size_t n = 0; n < line.size(); ++n)
-            widths[n] = std::max(widths[n], line[n].size());
-    std::string out;
-    for (const auto& line : cells) {
-        for (std::size_t n = 0; n < line.size(); ++n) {
-            out += line[n];
-            if (n + 1 < line.size()) out.append(widths[n] - line[n].size() + 2, ' ');
-        }
-        while (out.ends_with(' '))
-            out.pop_back();
-        out += '\n';
+    return aligned(cells);
+}
+
+std::string task_table(const json::value& tasks, wall_time now) {
+    std::vector<std::vector<std::string>> cells{{"handler", "effect", "mission", "name", "attempt",
+                                                 "last", "state", "age", "next", "key",
+                                                 "evidence"}};
+    if (!tasks.IsArray()) return aligned(cells);
+    const auto since = [&](const json::value& t, std::string_view member, int sign) {
+        const auto text = json::find_string(t, member);
+        if (!text) return std::string();
+        const auto at = from_rfc3339(*text);
+        return at ? span(sign * (now - *at)) : std::string();
+    };
+    for (const auto& t : tasks.GetArray()) {
+        auto state = cell(t, "state");
+        if (json::find_bool(t, "orphaned").value_or(false)) state = "no handler";
+        if (json::find_bool(t, "running").value_or(false)) state = "running";
+        cells.push_back({cell(t, "handler"), cell(t, "effect"), cell(t, "mission_id"),
+                         cell(t, "name"), cell(t, "attempt"), cell(t, "last"), state,
+                         since(t, "created", 1), since(t, "next_try", -1), cell(t, "key"),
+                         cell(t, "evidence")});
     }
-    return out;
+    return aligned(cells);
 }
 
 }  // namespace mission::receiver::program

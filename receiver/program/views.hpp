@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "base/time.hpp"
 #include "mission_signals/receiver.hpp"
 
 namespace mission::receiver::program {
 
-std::string to_json(const mission_signals::status& s, const std::string& problem);
+std::string to_json(const mission_signals::status& s, const std::string& problem,
+                    const std::vector<mission_signals::handler_status>& handlers = {});
 std::string to_json(const std::vector<mission_signals::task_view>& tasks);
 std::string to_json(const std::vector<mission_signals::receiver::held_thing>& things);
 std::string to_json(const std::vector<mission_signals::mission_view>& missions);
@@ -23,5 +25,7 @@ std::string to_json(const std::string& id, mission_signals::answer now,
 std::string pretty(std::string_view json_text);
 // Left-aligned columns of an array of objects; nothing of a peer's text moves the cursor.
 std::string table(const json::value& rows, const std::vector<std::string_view>& members);
+// Tasks, as to_json() writes them, with how old each is and when it is tried next.
+std::string task_table(const json::value& tasks, wall_time now);
 
 }  // namespace mission::receiver::program

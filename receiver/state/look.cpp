@@ -1,6 +1,10 @@
 #include "receiver/state/look.hpp"
 
+#include <sys/stat.h>
+
+#include "receiver/state/file_lock.hpp"
 #include "receiver/state/rows.hpp"
+#include "receiver/state/state_file.hpp"
 
 namespace mission::receiver {
 namespace {
@@ -16,6 +20,21 @@ result<std::int64_t> number_of(sqlite3* db, std::string_view sql) {
 }  // namespace
 
 result<std::vector<task_record>> tasks_in(const std::string& path) {
+    file_lock lock;
+    if (is_plain_path(path)) {
+        struct stat there {};
+        if (::stat(path.c_str(), &there) != 0) return error{errc::not_found, "there is no " + path};
+        // Who has it open has made the lock's file. We do not: it would be ours, and whoever looks
+        // may be somebody else than who runs.
+        if (file_lock::exists(path)) {
+            auto taken = file_lock::take(path);
+            if (taken.has_value()) {
+                lock = std::move(*taken);
+            } else if (taken.error() == errc::store_locked) {
+                return taken.error();
+            }
+        }
+    }
     sqlite3* raw = nullptr;
     // Writable, because a log that a crash has left has to be taken in before it can be read; the
     // rows themselves are not touched.

@@ -39,6 +39,21 @@ constexpr const char* migrations[] = {
     ALTER TABLE jtis ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
     UPDATE jtis SET at = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
     )sql",
+    // A start reads every mission's row, and nobody's authority.
+    R"sql(
+    CREATE TABLE authorities(
+        issuer TEXT NOT NULL, id TEXT NOT NULL, authority TEXT NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY(issuer, id)) WITHOUT ROWID;
+    INSERT INTO authorities SELECT issuer, id, authority, 0 FROM missions
+        WHERE authority IS NOT NULL;
+    ALTER TABLE missions DROP COLUMN authority;
+    ALTER TABLE missions ADD COLUMN committed_at INTEGER;
+    ALTER TABLE missions ADD COLUMN heard_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE missions ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX missions_in_doubt ON missions(issuer, id)
+        WHERE gap <> 0 OR authority_needed <> 0 OR denied_as <> '';
+    )sql",
+    reports_schema,
 };
 constexpr int schema_version = static_cast<int>(std::size(migrations));
 
@@ -47,25 +62,19 @@ std::int64_t oldest_kept(wall_time now) {
     return to_milliseconds(now - limits::seen_jti_kept);
 }
 
-void bind_time(sqlite::statement& s, const std::optional<wall_time>& t) {
-    if (t) {
-        s.bind(to_milliseconds(*t));
-    } else {
-        s.bind_null();
-    }
-}
-
-std::optional<wall_time> time_of(const sqlite::statement& s, int column) {
-    if (s.is_null(column)) return std::nullopt;
-    return from_milliseconds(s.number(column));
-}
-
 result<std::int64_t> pragma(sqlite3* db, const char* sql) {
     auto s = sqlite::statement::prepare(db, sql);
     if (s.has_error()) return s.error();
     auto row = s->step();
     if (row.has_error()) return row.error();
     return s->number(0);
+}
+
+bool has_our_tables(sqlite3* db) {
+    const auto n = pragma(db,
+                          "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN "
+                          "('missions', 'holds', 'tasks', 'settings', 'jtis')");
+    return n.has_value() && *n == 5;
 }
 
 template <class Row>
@@ -88,6 +97,7 @@ result<void> migrate_state(sqlite3* db) {
     const auto application = pragma(db, "PRAGMA application_id");
     if (application.has_error()) return application.error();
     if (*version != 0 && *application != state_application_id) {
+        if (has_our_tables(db)) return error{errc::store_corrupt, "the application id is damaged"};
         return error{errc::bad_configuration, "the file belongs to another program"};
     }
     if (*version > schema_version) {
@@ -110,7 +120,6 @@ result<state_rows> state_rows::prepare(sqlite3* db) {
     state_rows rows;
     rows.db_ = db;
     const std::pair<sqlite::statement*, std::string_view> all[] = {
-        {&rows.mission_, "REPLACE INTO missions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
         {&rows.hold_, "REPLACE INTO holds VALUES(?,?,?,?)"},
         {&rows.release_, "DELETE FROM holds WHERE issuer=? AND id=? AND name=?"},
         {&rows.task_, "REPLACE INTO tasks VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
@@ -130,26 +139,22 @@ result<state_rows> state_rows::prepare(sqlite3* db) {
         if (s.has_error()) return s.error();
         *into = std::move(*s);
     }
+    auto missions = mission_writer::prepare(db);
+    if (missions.has_error()) return missions.error();
+    rows.missions_ = std::move(*missions);
+    auto reports = report_rows::prepare(db);
+    if (reports.has_error()) return reports.error();
+    rows.reports_ = std::move(*reports);
     return rows;
 }
 
 result<void> state_rows::write(const state_write& unit) {
-    for (const auto& m : unit.missions) {
-        mission_.bind(m.key.issuer).bind(m.key.id).bind(m.state).bind(m.version).bind(m.log_epoch);
-        bind_time(mission_, m.expires_at);
-        bind_time(mission_, m.suspend_until);
-        mission_.bind(m.successor).bind(m.reason).bind(std::int64_t{m.gap});
-        mission_.bind(std::int64_t{m.not_found}).bind(m.denied_as).bind(m.authority_needed);
-        if (m.authority) {
-            mission_.bind(*m.authority);
-        } else {
-            mission_.bind_null();
-        }
-        mission_.bind(m.authority_version);
-        bind_time(mission_, m.fresh_until);
-        mission_.bind(static_cast<std::int64_t>(m.confirmed_epoch));
-        if (auto r = mission_.run(); r.has_error()) return r.error();
-    }
+    for (const auto& key : unit.forgotten)
+        if (auto r = missions_.forget(key); r.has_error()) return r;
+    for (const auto& m : unit.missions)
+        if (auto r = missions_.write(m, true); r.has_error()) return r;
+    for (const auto& m : unit.states)
+        if (auto r = missions_.write(m, false); r.has_error()) return r;
     for (const auto& h : unit.holds) {
         hold_.bind(h.mission.issuer).bind(h.mission.id).bind(h.name).bind(h.data);
         if (auto r = hold_.run(); r.has_error()) return r.error();
@@ -177,6 +182,7 @@ result<void> state_rows::write(const state_write& unit) {
         event_.bind(to_milliseconds(e.received));
         if (auto r = event_.run(); r.has_error()) return r.error();
     }
+    if (auto r = reports_.write(unit); r.has_error()) return r;
     for (const auto& e : unit.settled_events) {
         event_settled_.bind(e.iss).bind(e.jti).bind(e.type);
         if (auto r = event_settled_.run(); r.has_error()) return r.error();
@@ -199,37 +205,20 @@ result<void> state_rows::write(const state_write& unit) {
 result<state_snapshot> state_rows::load(sqlite3* db) {
     state_snapshot out;
     // What is bounded is trimmed here, where nobody waits.
-    const auto trim =
+    const std::string trims[] = {
         "DELETE FROM jtis WHERE n <= (SELECT max(n) FROM jtis) - " +
-        std::to_string(limits::seen_jti) + " OR at < " +
-        std::to_string(oldest_kept(system_clock().now())) +
-        ";DELETE FROM tasks WHERE (finished OR cancelled) AND key NOT IN (SELECT key FROM tasks "
+            std::to_string(limits::seen_jti) + " OR at < " +
+            std::to_string(oldest_kept(system_clock().now())),
+        "DELETE FROM tasks WHERE (finished OR cancelled) AND key NOT IN (SELECT key FROM tasks "
         "WHERE finished OR cancelled ORDER BY updated DESC LIMIT " +
-        std::to_string(limits::finished_tasks_rows) + ")";
-    if (auto r = sqlite::execute(db, trim.c_str()); r.has_error()) return r.error();
+            std::to_string(limits::finished_tasks_rows) + ")"};
+    for (const auto& sql : trims) {
+        auto s = sqlite::statement::prepare(db, sql);
+        if (s.has_error()) return s.error();
+        if (auto r = s->run(); r.has_error()) return r.error();
+    }
 
-    auto r = each_row(db, "SELECT * FROM missions", [&](const sqlite::statement& s) {
-        record m;
-        m.key = {s.text(0), s.text(1)};
-        m.state = s.text(2);
-        m.version = s.number(3);
-        m.log_epoch = s.text(4);
-        m.expires_at = time_of(s, 5);
-        m.suspend_until = time_of(s, 6);
-        m.successor = s.text(7);
-        m.reason = s.text(8);
-        m.gap = s.number(9) != 0;
-        m.not_found = s.number(10) != 0;
-        m.denied_as = s.text(11);
-        m.authority_needed = s.number(12);
-        if (!s.is_null(13)) m.authority = s.text(13);
-        m.authority_version = s.number(14);
-        m.fresh_until = time_of(s, 15);
-        m.confirmed_epoch = static_cast<std::uint64_t>(s.number(16));
-        out.missions.push_back(std::move(m));
-    });
-    if (r.has_error()) return r.error();
-    r = each_row(db, "SELECT * FROM holds", [&](const sqlite::statement& s) {
+    auto r = each_row(db, "SELECT * FROM holds", [&](const sqlite::statement& s) {
         out.holds.push_back({{s.text(0), s.text(1)}, s.text(2), s.text(3)});
     });
     if (r.has_error()) return r.error();
@@ -280,6 +269,9 @@ result<state_snapshot> state_rows::load(sqlite3* db) {
                      out.events.push_back(std::move(e));
                  });
     if (r.has_error()) return r.error();
+    auto reports = report_rows::load(db);
+    if (reports.has_error()) return reports.error();
+    out.reports = std::move(*reports);
     return out;
 }
 

@@ -32,6 +32,8 @@ result<statement> statement::prepare(sqlite3* db, std::string_view sql) {
     sqlite3_stmt* raw = nullptr;
     const int rc = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+    // What is asked for is there in every schema of ours: a file where it is not is damaged.
+    if (rc == SQLITE_ERROR) return error{errc::store_corrupt, sqlite3_errmsg(db)};
     if (rc != SQLITE_OK) return to_error(db, rc);
     statement s;
     s.s_.reset(raw);
@@ -42,6 +44,12 @@ result<statement> statement::prepare(sqlite3* db, std::string_view sql) {
 statement& statement::bind(std::string_view text) {
     sqlite3_bind_text64(s_.get(), next_++, text.data() == nullptr ? "" : text.data(), text.size(),
                         SQLITE_TRANSIENT, SQLITE_UTF8);
+    return *this;
+}
+
+statement& statement::lend(std::string_view text) {
+    sqlite3_bind_text64(s_.get(), next_++, text.data() == nullptr ? "" : text.data(), text.size(),
+                        SQLITE_STATIC, SQLITE_UTF8);
     return *this;
 }
 
@@ -76,11 +84,20 @@ result<bool> statement::step() {
     return e;
 }
 
-std::string statement::text(int column) const {
+void statement::reset() noexcept {
+    sqlite3_reset(s_.get());
+    next_ = 1;
+}
+
+std::string_view statement::view(int column) const {
     const auto* p = reinterpret_cast<const char*>(sqlite3_column_text(s_.get(), column));
-    return p == nullptr
-               ? std::string()
-               : std::string(p, static_cast<std::size_t>(sqlite3_column_bytes(s_.get(), column)));
+    return p == nullptr ? std::string_view()
+                        : std::string_view(
+                              p, static_cast<std::size_t>(sqlite3_column_bytes(s_.get(), column)));
+}
+
+std::string statement::text(int column) const {
+    return std::string(view(column));
 }
 
 std::int64_t statement::number(int column) const {

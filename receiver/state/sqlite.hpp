@@ -28,13 +28,18 @@ class statement {
     static result<statement> prepare(sqlite3* db, std::string_view sql);
 
     statement& bind(std::string_view text);
+    // Not copied: it has to be there until run() is over, or step() has come to the end.
+    statement& lend(std::string_view text);
     statement& bind(std::int64_t number);
     statement& bind_null();
     // Runs a statement that gives no rows; resets it for the next use.
     result<void> run();
     // True while there is a row; resets at the end.
     result<bool> step();
+    // Before its end: what was bound is bound anew from the first on.
+    void reset() noexcept;
     std::string text(int column) const;
+    std::string_view view(int column) const;  // until the next step or reset
     std::int64_t number(int column) const;
     bool is_null(int column) const;
 

@@ -1,27 +1,22 @@
 #include "receiver/state/state.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <mutex>
-#include <system_error>
+#include <optional>
 #include <thread>
 
 #include "base/crash_point.hpp"
 #include "base/limits.hpp"
+#include "receiver/state/file_lock.hpp"
+#include "receiver/state/mission_rows.hpp"
 #include "receiver/state/rows.hpp"
+#include "receiver/state/state_file.hpp"
 
 namespace mission::receiver {
 namespace {
 
 constexpr auto retry_after = std::chrono::milliseconds(200);
-constexpr int wal_pages_before_checkpoint = 2000;
 
 struct unit {
     state_write write;
@@ -31,20 +26,44 @@ struct unit {
 
 class sqlite_state final : public state {
   public:
-    sqlite_state(sqlite::database db, state_rows rows, bool rebuilt,
-                 std::function<void(std::string)> on_problem)
-        : db_(std::move(db)),
-          rows_(std::move(rows)),
-          rebuilt_(rebuilt),
-          on_problem_(std::move(on_problem)) {}
+    sqlite_state(std::string path, file_lock lock, std::function<void(std::string)> on_problem)
+        : path_(std::move(path)), on_problem_(std::move(on_problem)), lock_(std::move(lock)) {}
     ~sqlite_state() override { stop(); }
 
+    // `made`: the file was not there before.
+    result<void> open(bool made) {
+        auto c = open_connections(path_, on_problem_);
+        if (c.has_error()) return c.error();
+        c->lost = c->lost && !made;
+        return use(std::move(*c));
+    }
+
     result<state_snapshot> load() override {
-        auto s = state_rows::load(db_.get());
-        if (s.has_value()) s->rebuilt = rebuilt_;
+        auto s = load_once();
+        if (s.has_error() && is_damage(s.error())) {
+            if (auto r = replace(s.error()); r.has_error()) return r.error();
+            s = load_once();
+        }
         // The connection belongs to the writer thread from here on.
-        if (!writer_.joinable()) writer_ = std::thread([this] { run(); });
+        if (s.has_value() && !writer_.joinable()) writer_ = std::thread([this] { run(); });
         return s;
+    }
+
+    result<std::optional<record>> read(const mission_key& key) override {
+        return reading<std::optional<record>>([&](mission_reader& r) { return r.read(key); });
+    }
+    result<std::size_t> each(const mission_key& after, std::size_t limit, bool brief,
+                             const std::function<void(const record&)>& fn) override {
+        return reading<std::size_t>(
+            [&](mission_reader& r) { return r.each(after, limit, brief, fn); });
+    }
+    result<std::vector<mission_key>> in_doubt(std::size_t limit) override {
+        return reading<std::vector<mission_key>>(
+            [&](mission_reader& r) { return r.in_doubt(limit); });
+    }
+    void when_lost(std::function<void()> fn) override {
+        std::lock_guard lock(m_);
+        when_lost_ = std::move(fn);
     }
 
     void submit(state_write write, std::function<void(result<void>)> answered,
@@ -52,7 +71,17 @@ class sqlite_state final : public state {
         std::lock_guard lock(m_);
         if (stopping_) return;
         queue_.push_back({std::move(write), std::move(answered), std::move(committed)});
-        wake_.notify_one();
+        if (due()) wake_.notify_one();
+    }
+
+    void begin_gathering() override {
+        std::lock_guard lock(m_);
+        ++gathering_;
+    }
+    void end_gathering() override {
+        std::lock_guard lock(m_);
+        --gathering_;
+        if (due()) wake_.notify_one();
     }
 
     bool accepts() const noexcept override {
@@ -70,11 +99,24 @@ class sqlite_state final : public state {
     }
 
   private:
+    // Under the lock: there is something to write, and no more is on its way.
+    bool due() const noexcept {
+        return !queue_.empty() &&
+               (gathering_ == 0 || queue_.size() >= limits::state_units_per_commit);
+    }
+
     void run() {
         std::vector<unit> batch;
         std::unique_lock lock(m_);
         for (;;) {
-            wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+            wake_.wait(lock, [&] { return stopping_ || damaged_ || due(); });
+            if (damaged_ && !stopping_) {
+                lock.unlock();
+                const bool mended = mend();
+                lock.lock();
+                if (!mended) wake_.wait_for(lock, retry_after, [&] { return stopping_; });
+                continue;
+            }
             if (queue_.empty()) return;
             while (!queue_.empty() && batch.size() < limits::state_units_per_commit) {
                 batch.push_back(std::move(queue_.front()));
@@ -95,6 +137,10 @@ class sqlite_state final : public state {
                 batch.pop_back();
             }
             if (stopping_) return;
+            if (is_damage(r.error())) {
+                damaged_ = r.error();
+                continue;
+            }
             wake_.wait_for(lock, retry_after, [&] { return stopping_; });
         }
     }
@@ -115,6 +161,9 @@ class sqlite_state final : public state {
     }
 
     result<void> commit(const std::vector<unit>& batch) {
+        // In memory there is one connection for all.
+        std::unique_lock alone(reading_, std::defer_lock);
+        if (!reader_db_) alone.lock();
         if (auto r = sqlite::execute(db_.get(), "BEGIN IMMEDIATE"); r.has_error()) return r;
         for (const auto& u : batch) {
             if (auto r = rows_.write(u.write); r.has_error()) {
@@ -127,124 +176,124 @@ class sqlite_state final : public state {
         return r;
     }
 
-    sqlite::database db_;
-    state_rows rows_;
-    const bool rebuilt_;
+    // ------------------------------------------------------------------------ the connections
+    result<void> use(state_connections c) {
+        auto rows = state_rows::prepare(c.writer.get());
+        if (rows.has_error()) return rows.error();
+        auto reader = mission_reader::prepare(
+            c.reader ? c.reader.get() : c.writer.get(), [this](const mission_key& key) {
+                if (on_problem_)
+                    on_problem_("a row of the state is damaged: mission " + key.id +
+                                " is denied until Status has spoken");
+            });
+        if (reader.has_error()) return reader.error();
+        // Statements go before their connections.
+        rows_ = std::move(*rows);
+        reader_ = std::move(*reader);
+        db_ = std::move(c.writer);
+        reader_db_ = std::move(c.reader);
+        lost_ = lost_ || c.lost;
+        return {};
+    }
+
+    // The file is damaged: another one takes its place.
+    result<void> replace(const error& why) {
+        const std::lock_guard alone(reading_);
+        rows_ = {};
+        reader_ = {};
+        reader_db_.reset();
+        db_.reset();
+        auto c = replace_damaged(path_, why.message(), on_problem_);
+        // It was moved, and there was no making of a new one: next time there is none to move.
+        if (c.has_error()) c = open_connections(path_, on_problem_);
+        if (c.has_error()) return c.error();
+        c->lost = true;
+        return use(std::move(*c));
+    }
+
+    // On the writer thread. What waits is written to the new file, and after it what the engine
+    // has in memory.
+    bool mend() {
+        const auto r = replace(*damaged_);
+        if (r.has_error()) {
+            if (healthy_ && on_problem_)
+                on_problem_("state cannot be replaced: " + r.error().message());
+            healthy_ = false;
+            return false;
+        }
+        std::function<void()> tell;
+        {
+            std::lock_guard lock(m_);
+            damaged_.reset();
+            tell = when_lost_;
+        }
+        if (tell) tell();
+        return true;
+    }
+
+    template <class T, class Fn>
+    result<T> reading(Fn&& fn) {
+        result<T> r = error{errc::store_unavailable, "the state is being replaced"};
+        {
+            const std::lock_guard alone(reading_);
+            if (db_) r = fn(reader_);
+        }
+        if (r.has_error() && is_damage(r.error())) {
+            std::lock_guard lock(m_);
+            if (!damaged_) damaged_ = r.error();
+            wake_.notify_one();
+        }
+        return r;
+    }
+
+    result<state_snapshot> load_once() {
+        auto s = state_rows::load(db_.get());
+        if (s.has_error()) return s;
+        const auto any = reading<bool>([](mission_reader& r) -> result<bool> { return r.any(); });
+        if (any.has_error()) return any.error();
+        s->missions_stored = *any;
+        s->rebuilt = lost_;
+        return s;
+    }
+
+    const std::string path_;
     const std::function<void(std::string)> on_problem_;
+    std::function<void()> when_lost_;  // under m_
+    const file_lock lock_;
+    // Destroyed from the last to the first: statements before their connections.
+    sqlite::database db_, reader_db_;
+    state_rows rows_;
+    std::mutex reading_;  // of reader_; taken before m_
+    mission_reader reader_;
+    bool lost_ = false;
+    std::optional<error> damaged_;  // under m_
     mutable std::mutex m_;
     std::condition_variable wake_;
     std::deque<unit> queue_;
+    int gathering_ = 0;
     bool stopping_ = false;
     bool healthy_ = true;  // writer thread only
     std::thread writer_;
 };
 
-// WAL with FULL: a commit that was answered survives a power cut (I7, I10).
-const char* synchronous() {
-#ifdef MISSION_CRASH_POINTS
-    // A test shows that the power-cut test notices when this is not so.
-    if (const char* s = std::getenv("MISSION_STATE_SYNCHRONOUS"); s && std::string(s) == "OFF") {
-        return "PRAGMA synchronous=OFF";
-    }
-#endif
-    return "PRAGMA synchronous=FULL";
-}
-
-// Who can write the state can say that a mission is active, and what is run when it ends.
-result<void> check_writers(const std::string& path) {
-    struct stat s {};
-    if (::stat(path.c_str(), &s) != 0) return {};  // SQLite says what is wrong with it
-    const auto us = ::geteuid();
-    const bool foreign = us != 0 && s.st_uid != us && s.st_uid != 0;
-    if (!foreign && (s.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
-    return error{errc::bad_configuration,
-                 path + ": others can write it (it has to be ours, mode 0600)"};
-}
-
-// Holds, tasks and keys are nobody else's business: mode 0600, which SQLite gives its log and
-// journal as well. An existing file is not even opened: closing it would drop the locks that this
-// process has on it.
-result<void> make_private_file(const std::string& path) {
-    if (path.empty() || path.starts_with("file:") || path == ":memory:") return {};
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        ::close(fd);
-        return {};
-    }
-    if (errno == EEXIST) return check_writers(path);
-    const auto why = std::generic_category().message(errno);
-    const bool refused = errno == EROFS || errno == EACCES || errno == EPERM;
-    return error{refused ? errc::store_read_only : errc::store_unavailable, path + ": " + why};
-}
-
-result<sqlite::database> open_database(const std::string& path) {
-    sqlite3* raw = nullptr;
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                      SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE;
-    if (auto r = make_private_file(path); r.has_error()) return r.error();
-    int rc = sqlite3_open_v2(path.empty() ? ":memory:" : path.c_str(), &raw, flags, nullptr);
-    sqlite::database db(raw);
-    result<void> r = rc == SQLITE_OK ? result<void>{} : result<void>{sqlite::to_error(raw, rc)};
-    if (r.has_value()) {
-        sqlite3_busy_timeout(raw, 2000);
-        // One process owns the file. EXCLUSIVE also keeps the WAL index out of shared memory.
-        for (const char* sql : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL",
-                                synchronous(), "PRAGMA journal_size_limit=67108864"}) {
-            if (r = sqlite::execute(raw, sql); r.has_error()) break;
-        }
-        sqlite3_wal_autocheckpoint(raw, wal_pages_before_checkpoint);
-    }
-    if (r.has_error()) return r.error();
-    return db;
-}
-
-result<sqlite::database> open_checked(const std::string& path) {
-    auto db = open_database(path);
-    if (db.has_error()) return db;
-    auto check = sqlite::statement::prepare(db->get(), "PRAGMA quick_check(1)");
-    if (check.has_error()) return check.error();
-    auto row = check->step();
-    if (row.has_error()) return row.error();
-    if (*row && check->text(0) != "ok") return error{errc::store_corrupt, check->text(0)};
-    *check = {};
-    if (auto r = migrate_state(db->get()); r.has_error()) return r.error();
-    return db;
-}
-
-// Never deletes: an operator may want to look. Free name by number.
-result<std::string> move_aside(const std::string& path) {
-    for (int n = 1; n < 1000; ++n) {
-        const auto target = path + ".damaged-" + std::to_string(n);
-        struct stat s {};
-        if (::lstat(target.c_str(), &s) == 0) continue;
-        if (std::rename(path.c_str(), target.c_str()) != 0) break;
-        (void)std::rename((path + "-wal").c_str(), (target + "-wal").c_str());
-        ::unlink((path + "-shm").c_str());
-        return target;
-    }
-    return error{errc::io_error, "the damaged state cannot be moved aside"};
-}
-
 }  // namespace
 
 result<std::unique_ptr<state>> open_state(const std::string& path,
                                           std::function<void(std::string)> on_problem) {
-    auto db = open_checked(path);
-    bool rebuilt = false;
-    if (db.has_error() && !path.empty() &&
-        (db.error() == errc::store_corrupt || db.error() == errc::not_a_database)) {
-        const auto why = db.error().message();
-        auto aside = move_aside(path);
-        if (aside.has_error()) return aside.error();
-        if (on_problem) on_problem("state was damaged (" + why + "), moved to " + *aside);
-        rebuilt = true;
-        db = open_checked(path);
+    file_lock lock;
+    bool made = false;
+    if (is_plain_path(path)) {
+        // First, so that a path that can be no state is told by its own name.
+        const auto file = make_private_file(path);
+        if (file.has_error()) return file.error();
+        made = *file;
+        auto taken = file_lock::take(path);
+        if (taken.has_error()) return taken.error();
+        lock = std::move(*taken);
     }
-    if (db.has_error()) return db.error();
-    auto rows = state_rows::prepare(db->get());
-    if (rows.has_error()) return rows.error();
-    return std::unique_ptr<state>(std::make_unique<sqlite_state>(std::move(*db), std::move(*rows),
-                                                                 rebuilt, std::move(on_problem)));
+    auto s = std::make_unique<sqlite_state>(path, std::move(lock), std::move(on_problem));
+    if (auto r = s->open(made); r.has_error()) return r.error();
+    return std::unique_ptr<state>(std::move(s));
 }
 
 }  // namespace mission::receiver

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/error.hpp"
 #include "receiver/cache/record.hpp"
 #include "receiver/inbox/event_record.hpp"
+#include "receiver/teardown/report.hpp"
 #include "receiver/teardown/task_record.hpp"
 
 namespace mission::receiver {
@@ -26,24 +28,31 @@ struct jti_record {
 
 // One atomic unit: all of it is on disk, or none.
 struct state_write {
-    std::vector<record> missions;                               // replace by key
-    std::vector<hold_record> holds;                             // replace by (mission, name)
+    std::vector<mission_key> forgotten{};  // their rows go, before all else
+    std::vector<record> missions;          // replace by key
+    std::vector<record> states{};          // the same, while the authority on disk stays as it is
+    std::vector<hold_record> holds;        // replace by (mission, name)
     std::vector<std::pair<mission_key, std::string>> released;  // (mission, name)
     std::vector<task_record> tasks;                             // replace by key
     std::vector<std::pair<std::string, std::string>> settings;  // replace by name
     std::vector<jti_record> jtis;                               // to remember
     std::vector<event_record> events;                           // replace by event_key()
     std::vector<event_record> settled_events;                   // their rows go
+    std::vector<report_record> reports;                         // replace by mission
+    std::vector<mission_key> settled_reports;                   // their rows go
 };
 
 struct state_snapshot {
+    // A file's missions are not read here, but by each(): ten million fit in no vector.
     std::vector<record> missions;
     std::vector<hold_record> holds;
     std::vector<task_record> tasks;
     std::vector<std::pair<std::string, std::string>> settings;
-    std::vector<jti_record> jtis;        // oldest first, none older than limits::seen_jti_kept
-    std::vector<event_record> events{};  // not acknowledged yet, oldest first
-    bool rebuilt = false;                // what was there was damaged and has been moved aside
+    std::vector<jti_record> jtis;          // oldest first, none older than limits::seen_jti_kept
+    std::vector<event_record> events{};    // not acknowledged yet, oldest first
+    std::vector<report_record> reports{};  // oldest first
+    bool rebuilt = false;  // what was there was damaged and has been moved aside, or cut off
+    bool missions_stored = false;  // there are some to be read
 };
 
 class state {
@@ -59,14 +68,42 @@ class state {
     // THREAD: any; units are written in the order of the calls.
     virtual void submit(state_write unit, std::function<void(result<void>)> answered,
                         std::function<void()> committed = nullptr) = 0;
+    // What is submitted between the two waits for what follows it: the SETs of one poll answer are
+    // one transaction instead of one each. Whoever begins ends soon: nothing is answered meanwhile,
+    // unless a whole transaction has come together. Calls nest. THREAD: any.
+    virtual void begin_gathering() {}
+    virtual void end_gathering() {}
     // False when so much waits for the disk that nothing more may be begun.
     virtual bool accepts() const noexcept = 0;
     virtual void stop() = 0;
+
+    // --- missions as they are on disk: not what is still waiting in a unit. THREAD: any. For a
+    // state that keeps none there are none.
+    // Damage is answered by an empty file in its place, see when_lost(), and told as an error here.
+    virtual result<std::optional<record>> read(const mission_key&) {
+        return std::optional<record>();
+    }
+    // At most `limit` of them behind `after`, by issuer and id, without their authority; returns
+    // how many. `brief`: without what only people read. The record is valid during the call alone.
+    virtual result<std::size_t> each(const mission_key& after, std::size_t limit, bool brief,
+                                     const std::function<void(const record&)>& fn) {
+        (void)after, (void)limit, (void)brief, (void)fn;
+        return std::size_t{0};
+    }
+    // Those that Status has to be asked about.
+    virtual result<std::vector<mission_key>> in_doubt(std::size_t limit) {
+        (void)limit;
+        return std::vector<mission_key>();
+    }
+    // Called on the writer thread, once the file was found damaged and another one is in its place:
+    // it has what could be read of holds, tasks and settings, and no missions. THREAD: any.
+    virtual void when_lost(std::function<void()> fn) { (void)fn; }
 };
 
 // `path` empty: in memory, for hosts that want nothing to outlive the process. A damaged file is
-// moved aside to `<path>.damaged-<n>` and an empty one is made: everything is denied until Status
-// has spoken. store_newer, store_read_only, store_locked, io_error are the host's to mend.
+// moved aside to `<path>.damaged-<n>` and another one is made, with the holds and tasks that could
+// still be read: every mission is denied until Status has spoken. store_newer, store_read_only,
+// store_locked, io_error are the host's to mend.
 result<std::unique_ptr<state>> open_state(const std::string& path,
                                           std::function<void(std::string)> on_problem);
 

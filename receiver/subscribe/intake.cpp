@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "events/mission_event.hpp"
+#include "events/set_reader.hpp"
 #include "receiver/verify/verify.hpp"
 
 namespace mission::receiver {
@@ -31,7 +33,7 @@ std::vector<std::string> split_events(std::string_view payload) {
         json::buffer b;
         json::writer w(b);
         w.StartObject();
-        for (const auto& claim : doc->GetObject()) {
+        for (const auto& claim : std::as_const(*doc).GetObject()) {
             json::key(w, json::view(claim.name));
             if (json::view(claim.name) != "events") {
                 claim.value.Accept(w);
@@ -48,6 +50,36 @@ std::vector<std::string> split_events(std::string_view payload) {
     return out;
 }
 
+// Each thread reads one SET after the other in memory of its own. A completion that hands in
+// another SET while the first is being looked at gets none.
+class reading {
+  public:
+    reading() : memory_(of_this_thread().taken ? nullptr : &of_this_thread()) {
+        if (memory_ != nullptr) memory_->taken = true;
+    }
+    ~reading() {
+        if (memory_ != nullptr) memory_->taken = false;
+    }
+    reading(const reading&) = delete;
+    reading& operator=(const reading&) = delete;
+
+    result<events::received_set> decode(std::string_view payload) {
+        return memory_ != nullptr ? events::decode(payload, memory_->area)
+                                  : events::decode(payload);
+    }
+
+  private:
+    struct memory {
+        json::scratch area;
+        bool taken = false;
+    };
+    static memory& of_this_thread() {
+        thread_local memory m;
+        return m;
+    }
+    memory* const memory_;
+};
+
 class intake_impl final : public intake, public std::enable_shared_from_this<intake_impl> {
   public:
     intake_impl(link& l, engine& e, std::function<instant()> now, std::shared_ptr<quirk_log> quirks)
@@ -59,6 +91,12 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
     void accept(std::string token, std::string expected_jti,
                 std::function<void(set_outcome)> done) override {
         run(std::move(token), std::move(expected_jti), std::move(done), true);
+    }
+
+    std::shared_ptr<void> gather() override {
+        engine_.begin_gathering();
+        return {static_cast<void*>(nullptr),
+                [self = shared_from_this()](void*) { self->engine_.end_gathering(); }};
     }
 
     void set_audience(std::string audience) override {
@@ -95,15 +133,16 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
         if (parsed->typ.empty()) (void)quirks_->use(quirk_log::kind::typ_missing);
         // A revoked key, or one of another owner, does not serve for ever.
         if (link_.keys_aged()) link_.refetch_keys([](const result<void>&) {});
-        auto sets = decode(parsed->payload);
+        reading memory;  // outlives what is read, which take() looks at before it returns
+        auto sets = decode(parsed->payload, memory);
         if (sets.has_error()) return fail(sets.error(), done);
         take(std::move(*sets), expected_jti, std::move(done));
     }
 
     // One; or, where that is tolerated, one of each event of the SET.
-    result<std::vector<events::received_set>> decode(const std::string& payload) {
+    result<std::vector<events::received_set>> decode(const std::string& payload, reading& memory) {
         std::vector<events::received_set> out;
-        auto one = events::decode(payload);
+        auto one = memory.decode(payload);
         if (one.has_value()) {
             out.push_back(std::move(*one));
             return out;

@@ -17,6 +17,10 @@ class intake {
     // `expected_jti`: under which key a poll answer listed it; empty for a push.
     virtual void accept(std::string token, std::string expected_jti,
                         std::function<void(set_outcome)> done) = 0;
+    // While this lives, what SETs say waits for what follows them on its way to the disk: those of
+    // one poll answer become one transaction. Denials are shown at once all the same. Not for long:
+    // teardown begins once it is on disk.
+    virtual std::shared_ptr<void> gather() = 0;
     // The `aud` SETs have to carry. Empty: not known yet, every SET has to wait.
     virtual void set_audience(std::string audience) = 0;
     virtual std::string audience() const = 0;

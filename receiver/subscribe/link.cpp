@@ -71,7 +71,8 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
             r.has_error()) {
             return done(r.error());
         }
-        send_with_token(std::move(c), purpose::streams, *m, 0, std::move(done));
+        const auto p = c.what_for;
+        send_with_token(std::move(c), p, *m, 0, std::move(done));
     }
 
     error unexpected_answer(const net::http_response& r, std::string_view what) const override {
@@ -204,6 +205,7 @@ class link_impl final : public link, public std::enable_shared_from_this<link_im
         r.fields.add("accept", "application/json");
         if (!c.content_type.empty()) r.fields.add("content-type", c.content_type);
         if (!c.content_language.empty()) r.fields.add("content-language", c.content_language);
+        if (!c.idempotency_key.empty()) r.fields.add("idempotency-key", c.idempotency_key);
         return r;
     }
 

@@ -35,6 +35,8 @@ class link {
         std::string method = "GET", url, body, content_type;
         std::chrono::milliseconds timeout{10'000};
         std::string content_language{};  // none when empty
+        std::string idempotency_key{};   // none when empty
+        token_source::purpose what_for = token_source::purpose::streams;
     };
     virtual void send(call c, http_done done) = 0;
     // http_status: "`what` answered 400: ...", with the peer's words, our token left out.

@@ -9,51 +9,52 @@
 
 #include "base/limits.hpp"
 #include "base/random.hpp"
+#include "receiver/subscribe/status_gates.hpp"
+#include "receiver/subscribe/status_queue.hpp"
 
 namespace mission::receiver {
+
+ms::cause cause_of(errc e) noexcept {
+    switch (e) {
+        case errc::mission_not_found:
+            return ms::cause::not_found;
+        case errc::rate_limited:
+            return ms::cause::status_limited;
+        default:
+            return ms::cause::status_unreachable;
+    }
+}
+
 namespace {
+
+using ms::cause;
+using callers = std::vector<std::function<void(cause)>>;
 
 constexpr auto retry_first = std::chrono::milliseconds(100);
 constexpr auto retry_max = std::chrono::milliseconds(5000);
-constexpr auto not_found_kept_ms = std::chrono::milliseconds(limits::status_not_found_kept).count();
+constexpr auto queued_max_ms = std::chrono::milliseconds(status_limits::queued_max).count();
 
-struct job {
-    enum class place { none, background, urgent } waits = place::none;
-    bool in_flight = false;
-    bool again = false;  // asked for anew while a request was under way
-    unsigned failures = 0;
-    std::unique_ptr<net::timer> retry;
-    std::vector<std::function<void()>> waiters;
-};
+std::int64_t now_ms() {
+    return coarse_now().mono;
+}
 
 class desk final : public status_desk, public std::enable_shared_from_this<desk> {
   public:
     desk(net::runtime& rt, link& l, engine& e, ms::log_function log)
         : rt_(rt), link_(l), engine_(e), log_(std::move(log)) {}
 
-    void ask(const mission_key& key, bool urgent, std::function<void()> done) override {
-        bool refused = false;
+    void ask(const mission_key& key, bool urgent, std::function<void(cause)> done) override {
+        const auto entry = engine_.table().find(key.issuer, key.id);
+        const bool known = entry && entry->told != ms::standing::unknown;
+        const bool own = !done || engine_.wants_status(key);
+        auto refused = cause::none;
         {
             std::lock_guard lock(m_);
-            refused = stopped_ ||
-                      (jobs_.count(key) == 0 && jobs_.size() >= limits::status_waiting) ||
-                      recently_not_found(key);
-            if (!refused) {
-                auto& j = jobs_[key];
-                if (j.in_flight && urgent && !done) {
-                    // Something was learned after that request went out.
-                    j.again = true;
-                } else {
-                    if (done) j.waiters.push_back(std::move(done));
-                    if (!j.in_flight) {
-                        j.retry.reset();
-                        queue(key, j, urgent);
-                    }
-                }
-            }
+            refused = why_not(key, known, own, done != nullptr);
+            if (refused == cause::none) take(key, known, own, urgent, std::move(done));
         }
-        if (refused) {
-            if (done) done();
+        if (refused != cause::none) {
+            if (done) done(refused);
             return;
         }
         pump();
@@ -68,7 +69,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             if (stopped_) {
                 refused = errc::cancelled;
             } else if (alone_.size() >= limits::status_confirms_in_flight) {
-                refused = errc::unavailable;
+                refused = errc::rate_limited;
             } else {
                 question = ++questions_;
                 alone_[question] = std::move(done);
@@ -85,6 +86,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             [self = shared_from_this(), key, asked, question, sent_at](result<status_word> r) {
                 reply come{std::move(r), sent_at, std::chrono::steady_clock::now()};
                 self->tell(key, come.word);
+                if (come.word.has_value()) self->works();
                 self->engine_.on_status(key, come.word, asked,
                                         [self, question, come] { self->reply_to(question, come); });
             });
@@ -105,21 +107,20 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
     }
 
     void stop() override {
-        std::vector<std::function<void()>> waiters;
+        callers left;
         std::map<std::uint64_t, std::function<void(reply)>> alone;
         {
             std::lock_guard lock(m_);
             stopped_ = true;
             alone.swap(alone_);
             pace_.reset();
-            for (auto& [key, j] : jobs_) {
-                for (auto& w : j.waiters)
-                    waiters.push_back(std::move(w));
-            }
-            jobs_.clear();
+            wake_.reset();
+            for (auto& [key, j] : queue_.all())
+                release(j, left);
+            queue_.all().clear();
         }
-        for (auto& w : waiters)
-            w();
+        for (auto& w : left)
+            w(cause::status_unreachable);
         for (auto& [question, done] : alone)
             done({});
     }
@@ -136,9 +137,55 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         done(come);
     }
 
-    bool recently_not_found(const mission_key& key) {
-        const auto it = not_found_.find(key);
-        return it != not_found_.end() && coarse_now().mono - it->second < not_found_kept_ms;
+    // --- who is asked for
+
+    // Under the lock. Why nobody is asked, and nobody waits; none: it is taken.
+    cause why_not(const mission_key& key, bool known, bool own, bool caller) {
+        if (stopped_) return cause::status_unreachable;
+        if (!own && !known && unknown_.has(key, now_ms())) return cause::not_found;
+        // What the engine cannot do without waits for the service, callers do not.
+        if (caller && breaker_.open(now_ms())) return cause::status_unreachable;
+        if (caller && callers_ >= status_limits::callers_waiting) return cause::status_limited;
+        if (queue_.find(key) != nullptr) return cause::none;
+        if (queue_.all().size() >= limits::status_waiting) return cause::status_limited;
+        if (!known && !own && queue_.strangers() >= status_limits::strangers_waiting)
+            return cause::status_limited;
+        return cause::none;
+    }
+
+    // Under the lock.
+    void take(const mission_key& key, bool known, bool own, bool urgent,
+              std::function<void(cause)> done) {
+        const bool fresh = queue_.find(key) == nullptr;
+        auto& j = queue_.all()[key];
+        if (fresh) j.since = now_ms();
+        j.own = j.own || own;
+        if (fresh && !known && !own) queue_.count_stranger(j);
+        if (j.in_flight && urgent && !done) {
+            // Something was learned after that request went out.
+            j.again = true;
+            return;
+        }
+        auto rank = urgent ? status_rank::urgent : status_rank::background;
+        if (!own) rank = known ? status_rank::caller : status_rank::stranger;
+        const bool news = urgent && !done;
+        if (done) {
+            j.callers.push_back(std::move(done));
+            ++callers_;
+        }
+        if (j.in_flight) return;
+        // What has failed before is not sent sooner for being asked for often.
+        if (j.retry && !news) return;
+        j.retry.reset();
+        queue_.put(key, j, rank);
+    }
+
+    // Under the lock: whoever waits for it, to be told without.
+    void release(status_job& j, callers& into) {
+        callers_ -= j.callers.size();
+        for (auto& c : j.callers)
+            into.push_back(std::move(c));
+        j.callers.clear();
     }
 
     void confirm_some() {
@@ -160,34 +207,40 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             ask(key, false, nullptr);
     }
 
-    // Under the lock. In a queue once; an urgent wish overtakes, and what it leaves behind in the
-    // other queue is passed over.
-    void queue(const mission_key& key, job& j, bool urgent) {
-        const auto wanted = urgent ? job::place::urgent : job::place::background;
-        if (j.waits >= wanted) return;
-        j.waits = wanted;
-        (urgent ? urgent_ : background_).push_back(key);
-    }
+    // --- what is sent
 
     // Under the lock: the next mission to ask for; nullopt when there is none, or enough are asked.
     std::optional<mission_key> next() {
-        while (!stopped_ && in_flight_ < limits::status_in_flight) {
-            const bool urgent = !urgent_.empty();
-            auto& from = urgent ? urgent_ : background_;
-            if (from.empty()) break;
-            auto key = std::move(from.front());
-            from.pop_front();
-            const auto it = jobs_.find(key);
-            if (it == jobs_.end() || it->second.in_flight) continue;
-            auto& j = it->second;
-            if (j.waits != (urgent ? job::place::urgent : job::place::background)) continue;
-            j.waits = job::place::none;
+        const auto now = now_ms();
+        while (!stopped_ && in_flight_ < limits::status_in_flight &&
+               breaker_.may_send(now, in_flight_)) {
+            const auto wait = rate_.wait(now);
+            auto key = queue_.take(wait == 0);
+            if (!key) {
+                if (queue_.waits(status_rank::stranger)) wake_after(wait);
+                break;
+            }
+            auto& j = *queue_.find(*key);
+            if (!j.own && now - j.since > queued_max_ms) {
+                release(j, late_);
+                queue_.erase(*key);
+                continue;
+            }
+            if (j.stranger) rate_.sent();
             j.in_flight = true;
             ++in_flight_;
             return key;
         }
+        if (breaker_.open(now) && in_flight_ == 0) wake_after(breaker_.left(now));
         pumping_ = false;
         return std::nullopt;
+    }
+
+    void wake_after(std::int64_t ms) {
+        wake_ = rt_.after(std::chrono::milliseconds(std::max<std::int64_t>(ms, 1)),
+                          [weak = weak_from_this()] {
+                              if (auto self = weak.lock()) self->pump();
+                          });
     }
 
     // One at a time: an answer that is there at once (no metadata, no token) comes back to here,
@@ -198,32 +251,65 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             if (std::exchange(pumping_, true)) return;
         }
         for (;;) {
-            mission_key key;
+            std::optional<mission_key> key;
             std::string audience;
+            callers late;
             {
                 std::lock_guard lock(m_);
-                auto found = next();
-                if (!found) return;
-                key = std::move(*found);
+                key = next();
+                late.swap(late_);
                 audience = audience_;
             }
-            const auto asked = engine_.status_asked(key);
+            for (auto& w : late)
+                w(cause::status_limited);
+            if (!key) return;
+            const auto asked = engine_.status_asked(*key);
             engine_.counts().status_requests.fetch_add(1, std::memory_order_relaxed);
-            link_.ask_status(key, audience,
-                             [self = shared_from_this(), key, asked](result<status_word> r) {
+            link_.ask_status(*key, audience,
+                             [self = shared_from_this(), key = *key, asked](result<status_word> r) {
                                  self->answered(key, asked, std::move(r));
                              });
         }
     }
 
+    // --- what comes
+
     void answered(const mission_key& key, engine::asked_at asked, result<status_word> r) {
         tell(key, r);
-        if (r.has_error() && r.error() == errc::mission_not_found) {
+        const bool not_found = r.has_error() && r.error() == errc::mission_not_found;
+        callers idle;
+        {
             std::lock_guard lock(m_);
-            if (not_found_.size() >= limits::status_not_found) not_found_.clear();
-            not_found_[key] = coarse_now().mono;
+            if (r.has_value() || not_found) {
+                breaker_.succeeded();
+            } else if (r.error() != errc::cancelled && breaker_.failed(now_ms(), system_random())) {
+                give_up(idle);
+            }
+            if (not_found) unknown_.add(key, now_ms());
+            if (r.has_value()) unknown_.remove(key);
         }
-        engine_.on_status(key, r, asked, [self = shared_from_this(), key] { self->settled(key); });
+        for (auto& w : idle)
+            w(cause::status_unreachable);
+        const auto why = r.has_error() ? cause_of(r.error().code) : cause::none;
+        engine_.on_status(key, r, asked,
+                          [self = shared_from_this(), key, why] { self->settled(key, why); });
+    }
+
+    void works() {
+        std::lock_guard lock(m_);
+        breaker_.succeeded();
+    }
+
+    // Under the lock. The service is down: nobody waits for it but the engine, which is looked
+    // after when the pause is over.
+    void give_up(callers& idle) {
+        for (auto it = queue_.all().begin(); it != queue_.all().end();) {
+            auto& [key, j] = *it++;
+            if (j.in_flight) continue;
+            release(j, idle);
+            if (!j.own) queue_.erase(mission_key(key));
+        }
+        wake_after(breaker_.left(now_ms()));
     }
 
     // Many missions may wait, and be asked for again and again: one failure of all of them is one
@@ -251,20 +337,25 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         }
     }
 
-    void settled(const mission_key& key) {
-        std::vector<std::function<void()>> waiters;
+    void settled(const mission_key& key, cause why) {
+        callers told;
         const bool wanted = engine_.wants_status(key);
+        // It came, and found no room.
+        if (why == cause::none && !engine_.table().find(key.issuer, key.id))
+            why = cause::cache_full;
         {
             std::lock_guard lock(m_);
             --in_flight_;
-            auto it = jobs_.find(key);
-            if (stopped_ || it == jobs_.end()) return;
-            auto& j = it->second;
+            auto* found = queue_.find(key);
+            if (stopped_ || found == nullptr) return;
+            auto& j = *found;
             j.in_flight = false;
-            waiters.swap(j.waiters);
+            release(j, told);
+            j.own = wanted;
             if (j.again) {
                 j.again = false;
-                queue(key, j, true);
+                j.own = true;
+                queue_.put(key, j, status_rank::urgent);
             } else if (wanted) {
                 // Also after a success that did not settle it: a Status older than the SETs.
                 ++j.failures;
@@ -272,20 +363,21 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
                     if (auto self = weak.lock()) self->retry(key);
                 });
             } else {
-                jobs_.erase(it);
+                queue_.erase(key);
             }
         }
-        for (auto& w : waiters)
-            w();
+        for (auto& w : told)
+            w(why);
         pump();
     }
 
     void retry(const mission_key& key) {
         {
             std::lock_guard lock(m_);
-            auto it = jobs_.find(key);
-            if (stopped_ || it == jobs_.end() || it->second.in_flight) return;
-            queue(key, it->second, false);
+            auto* j = queue_.find(key);
+            if (stopped_ || j == nullptr || j->in_flight) return;
+            j->retry.reset();
+            queue_.put(key, *j, j->callers.empty() ? status_rank::background : status_rank::caller);
         }
         pump();
     }
@@ -306,13 +398,16 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
     std::mutex m_;
     bool stopped_ = false, pumping_ = false;
     std::string audience_;
-    std::size_t in_flight_ = 0;
+    std::size_t in_flight_ = 0, callers_ = 0;
     std::string told_;       // the failure that was logged last; empty: none since the last answer
     std::size_t times_ = 0;  // ... and how often it has come
-    std::map<mission_key, job> jobs_;
-    std::map<mission_key, std::int64_t> not_found_;
-    std::deque<mission_key> urgent_, background_, confirming_;
-    std::unique_ptr<net::timer> pace_;
+    status_queue queue_;
+    unknown_ids unknown_;
+    breaker breaker_;
+    request_rate rate_{status_limits::strangers_burst, status_limits::strangers_per_second};
+    callers late_;  // who has waited for too long, to be told
+    std::deque<mission_key> confirming_;
+    std::unique_ptr<net::timer> pace_, wake_;
     std::uint64_t questions_ = 0;
     std::map<std::uint64_t, std::function<void(reply)>> alone_;  // under way, by question
 };

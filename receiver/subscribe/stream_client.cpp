@@ -266,6 +266,11 @@ class client final : public stream_client, public std::enable_shared_from_this<c
             wanted.replace = false;
         }
         const auto step = plan_stream(*existing, wanted);
+        const bool kept =
+            step.what == stream_step::kind::adopt || step.what == stream_step::kind::update;
+        // It is older than what we remember: we have lost that, or never had it.
+        if (kept && engine_.setting("stream_id") != step.stream.stream_id)
+            engine_.on_older_stream();
         switch (step.what) {
             case stream_step::kind::adopt:
                 return settled(step.stream);

@@ -20,6 +20,8 @@ constexpr std::int64_t assertion_seconds = 60;
 // What we need, of what a resource says there is; and what is asked for when it does not say.
 constexpr std::string_view stream_scopes[] = {"ssf.read", "ssf.manage"};
 constexpr std::string_view status_scope = "mission_status";
+// Enough to speak of a mission that one may know (POST /missions/{id}/reports).
+constexpr std::string_view report_scope = "mission.read";
 
 using token_done = std::function<void(result<token_source::usable>)>;
 using form = std::vector<std::pair<std::string, std::string>>;
@@ -64,7 +66,10 @@ class source final : public token_source, public std::enable_shared_from_this<so
     void get(purpose p, const transmitter_metadata& m, token_done done) override {
         if (!o_.who.token.empty()) return done(usable{o_.who.token, false});
         // Without a key of its own there is one kind of token alone.
-        if (!o_.who.dpop_key || m.mission_status_endpoint.empty()) p = purpose::streams;
+        if (p == purpose::status && (!o_.who.dpop_key || m.mission_status_endpoint.empty()))
+            p = purpose::streams;
+        // The host has said what its tokens are for.
+        if (p == purpose::reports && !o_.scope.empty()) p = purpose::streams;
         usable ready;
         std::optional<error> told;
         {
@@ -270,7 +275,8 @@ class source final : public token_source, public std::enable_shared_from_this<so
         r.fields.add("accept", "application/json");
         r.fields.add("content-type", "application/x-www-form-urlencoded");
         form f = {{"grant_type", "client_credentials"}};
-        if (!at.scope.empty()) f.emplace_back("scope", at.scope);
+        const auto scope = p == purpose::reports ? std::string(report_scope) : at.scope;
+        if (!scope.empty()) f.emplace_back("scope", scope);
         if (p == purpose::status) {
             f.emplace_back("resource", m.mission_status_endpoint);  // RFC 8707
             if (auto proved = add_proof(r, {}); proved.has_error()) {
@@ -318,6 +324,10 @@ class source final : public token_source, public std::enable_shared_from_this<so
             if (tries < tries_max && code == "use_dpop_nonce" && new_nonce) {
                 return request(p, m, std::move(at), tries + 1);
             }
+            if (p == purpose::reports && code == "invalid_scope")
+                return settle(p, error{errc::insufficient_scope,
+                                       "the token endpoint gives no token for teardown reports: " +
+                                           words_of(*r, o_.known)});
             // A server that knows none of our names may still have a default for us.
             if (tries < tries_max && code == "invalid_scope" && o_.scope.empty() &&
                 !at.scope.empty()) {

@@ -46,7 +46,8 @@ struct token_options {
 // THREAD: all methods from any thread; completions on network threads.
 class token_source {
   public:
-    enum class purpose { streams, status };
+    // reports: a token of its own, since a client that may not report must not lose its stream.
+    enum class purpose { streams, status, reports };
     struct usable {
         std::string value;
         bool dpop = false;  // goes with `Authorization: DPoP` and a proof

@@ -2,195 +2,127 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
-#include <map>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 
 #include "base/crash_point.hpp"
-#include "base/limits.hpp"
 #include "receiver/freshness/freshness.hpp"
-#include "receiver/teardown/plan.hpp"
 #include "receiver/teardown/run_handler.hpp"
+#include "receiver/teardown/task_book.hpp"
 
 namespace mission::receiver {
 namespace {
 
 using steady = std::chrono::steady_clock;
-constexpr unsigned freshness_tries = 5;  // stale and fresh are not durable: given up after these
-constexpr auto may_run_recheck = std::chrono::milliseconds(500);
+using std::chrono::milliseconds;
 
-struct item {
-    task_record task;
-    bool released = false;         // its row is on disk
-    bool held_back = false;        // may_run() said no
-    bool running = false;          // an attempt is under way and within its timeout
-    std::uint64_t attempt_id = 0;  // which attempt, so that a late one is told from the present one
-    steady::time_point due{}, started{};
-};
+constexpr auto may_run_recheck = milliseconds(500);
+// Asking about all that is held back again costs so much for each: pokes are taken together.
+constexpr auto recheck_first = milliseconds(1);
+constexpr auto recheck_each = std::chrono::microseconds(2);
+// A handler that ends just now is still heard when we stop.
+constexpr auto stop_grace = milliseconds(250);
 
-struct handler_entry {
-    ms::handler_options what;
-    ms::handler run;
-    unsigned busy = 0;  // calls that have not returned
-};
+wall_time wall_now() {
+    return to_wall(coarse_now());
+}
 
-class runner final : public task_runner {
+// Kept alive by the calls that are out: a handler that never returns outlives the receiver.
+class core final : public std::enable_shared_from_this<core> {
   public:
-    explicit runner(random_source& random) : random_(random) {}
-    ~runner() override { stop(); }
+    explicit core(random_source& random) : book_(random) {}
 
-    void add_handler(ms::handler_options what, ms::handler run) override {
+    void add_handler(ms::handler_options what, ms::handler run) {
         std::lock_guard lock(m_);
-        auto name = what.name;
-        handlers_[name] = {std::move(what), std::move(run), 0};
+        book_.add_handler(std::move(what), std::move(run));
     }
+    const std::vector<ms::handler_options>& handlers() const { return book_.handlers(); }
 
-    std::vector<ms::handler_options> handlers() const override {
+    void start(task_runner::hooks h) {
         std::lock_guard lock(m_);
-        std::vector<ms::handler_options> out;
-        for (const auto& [name, h] : handlers_)
-            out.push_back(h.what);
-        return out;
-    }
-
-    void start(hooks h) override {
         hooks_ = std::move(h);
-        scheduler_ = std::thread([this] { schedule(); });
+        scheduler_ = std::thread([self = shared_from_this()] { self->schedule(); });
     }
 
-    void stop() override {
-        {
-            std::unique_lock lock(m_);
-            stopping_ = true;
-            wake_.notify_all();
-            idle_.wait(lock, [&] { return calls_ == 0; });
+    std::size_t stop() {
+        std::unique_lock lock(m_);
+        stopping_ = true;
+        changed();
+        if (!scheduler_.joinable()) return 0;
+        const auto since = steady::now();
+        // What is being told is always waited for: it refers to who stops us.
+        for (;;) {
+            const auto limit = book_.last_limit();
+            if (!limit && telling_ == 0 && scheduler_over_) break;
+            const auto end = std::max(limit.value_or(since), since) + stop_grace;
+            if (steady::now() >= end && telling_ == 0) break;
+            idle_.wait_until(lock, std::max(end, steady::now() + milliseconds(10)));
         }
-        if (scheduler_.joinable()) scheduler_.join();
+        abandoned_ = true;
+        const auto left = book_.running();
+        const bool over = scheduler_over_;
+        lock.unlock();
+        // An executor that runs jobs where it is called has our thread in a handler.
+        if (over) {
+            scheduler_.join();
+        } else {
+            scheduler_.detach();
+        }
+        return left;
     }
 
-    std::vector<task_record> plan(std::vector<task_record> tasks) override {
+    std::vector<task_record> plan(std::vector<task_record> tasks) {
         std::lock_guard lock(m_);
-        std::vector<task_record> out;
-        for (auto& t : tasks) {
-            if (items_.count(t.key) != 0) continue;
-            auto& same = lanes_[lane(t)];
-            bool forbidden = false;
-            for (const auto& key : same)
-                forbidden |= forbids(items_.at(key).task, t);
-            if (forbidden) continue;
-            for (const auto& key : same) {
-                auto& other = items_.at(key);
-                if (!supersedes(t, other.task)) continue;
-                other.task.cancelled = true;
-                other.task.evidence = "superseded by " + std::string(ms::name(t.why));
-                other.task.updated = t.created;
-                if (other.task.durable) out.push_back(other.task);
-            }
-            // What no transaction will name is not released either: it goes now.
-            std::vector<std::string> gone;
-            for (const auto& key : same) {
-                const auto& other = items_.at(key).task;
-                if (other.cancelled && !other.durable) gone.push_back(key);
-            }
-            same.push_back(t.key);
-            if (t.durable) out.push_back(t);
-            item i;
-            i.task = std::move(t);
-            const auto key = i.task.key;
-            items_.emplace(key, std::move(i));
-            for (const auto& old : gone)
-                retire(old);
-        }
-        return out;
+        return book_.plan(std::move(tasks), steady::now());
     }
 
-    void release(const std::vector<task_record>& tasks) override {
+    void release_early(const std::vector<task_record>& tasks) {
+        if (tasks.empty()) return;
         std::lock_guard lock(m_);
-        for (const auto& t : tasks) {
-            auto it = items_.find(t.key);
-            if (it == items_.end()) continue;
-            it->second.released = true;
-            it->second.due = steady::now();
-            if (!it->second.task.open()) retire(it->first);
-        }
+        book_.release(tasks, steady::now());
         changed();
     }
 
-    void restore(std::vector<task_record> tasks) override {
-        std::vector<task_record> open;
+    void release(const std::vector<task_record>& tasks) {
+        if (tasks.empty()) return;  // as most changes: nobody is woken for them
+        bool tell = false;
         {
             std::lock_guard lock(m_);
-            for (auto& t : tasks) {
-                if (t.open()) {
-                    open.push_back(std::move(t));
-                    continue;
-                }
-                finished_.push_back(std::move(t));
-                if (finished_.size() > limits::finished_tasks_memory) finished_.pop_front();
-            }
+            book_.release(tasks, steady::now());
+            changed();
+            tell = !abandoned_ && hooks_.cancelled;
         }
-        release(plan(std::move(open)));
-    }
-
-    std::vector<task_record> cancel(const mission_key& mission, const std::string& name,
-                                    const std::string& why) override {
-        std::lock_guard lock(m_);
-        std::vector<task_record> out;
-        std::vector<std::string> gone;
-        for (auto& [key, i] : items_) {
-            if (!i.task.open() || i.task.mission != mission || i.task.name != name) continue;
-            if (i.task.name.empty()) continue;  // mission-wide: not the held thing's
-            i.task.cancelled = true;
-            i.task.evidence = why;
-            if (i.task.durable) out.push_back(i.task);
-            gone.push_back(key);
+        if (!tell) return;
+        for (const auto& t : tasks) {
+            if (t.cancelled && t.durable) hooks_.cancelled(t);
         }
-        for (const auto& key : gone)
-            retire(key);
-        return out;
     }
 
-    bool retry_now(const std::string& key) override {
+    void restore(std::vector<task_record> tasks) {
         std::lock_guard lock(m_);
-        auto it = items_.find(key);
-        if (it == items_.end() || !it->second.task.open()) return false;
-        it->second.due = steady::now();
-        changed();
-        return true;
-    }
-
-    void poke() override {
-        std::lock_guard lock(m_);
+        book_.restore(std::move(tasks), steady::now());
         changed();
     }
 
-    std::vector<task_record> list(bool open_only) const override {
+    bool retry_now(const std::string& key) {
         std::lock_guard lock(m_);
-        std::vector<task_record> out;
-        if (!open_only) out.assign(finished_.begin(), finished_.end());
-        for (const auto& [key, i] : items_) {
-            if (!open_only || i.task.open()) out.push_back(i.task);
-        }
-        std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-            return std::tie(a.created, a.version, a.key) < std::tie(b.created, b.version, b.key);
-        });
-        return out;
+        const bool known = book_.retry_now(key, steady::now());
+        changed();
+        return known;
     }
 
-    std::size_t open_count() const override {
+    void poke() {
         std::lock_guard lock(m_);
-        return static_cast<std::size_t>(std::count_if(
-            items_.begin(), items_.end(), [](const auto& p) { return p.second.task.open(); }));
+        if (book_.held_back() == 0 && !asking_) return;
+        poked_ = true;
+        changed();
     }
 
-    bool has_open(const mission_key& mission, const std::string& name) const override {
+    // Any look or change that needs nothing but the books.
+    template <class F>
+    auto with_book(F&& f) {
         std::lock_guard lock(m_);
-        return std::any_of(items_.begin(), items_.end(), [&](const auto& p) {
-            const auto& t = p.second.task;
-            return t.open() && t.mission == mission && t.name == name;
-        });
+        return f(book_);
     }
 
   private:
@@ -199,220 +131,199 @@ class runner final : public task_runner {
         wake_.notify_all();
     }
 
-    // Mission and held name alone would let a slow handler delay another one's work.
-    using lane_key = std::tuple<std::string, mission_key, std::string>;
-    static lane_key lane(const task_record& t) { return {t.handler, t.mission, t.name}; }
-
-    // Under the lock. That nothing follows a terminal task is the engine's: a mission that is over
-    // has no further effects.
-    void retire(const std::string& key) {
-        auto it = items_.find(key);
-        if (it == items_.end() || it->second.running || it->second.task.open()) return;
-        auto l = lanes_.find(lane(it->second.task));
-        if (l != lanes_.end()) {
-            std::erase(l->second, key);
-            if (l->second.empty()) lanes_.erase(l);
-        }
-        if (it->second.task.durable) {
-            finished_.push_back(std::move(it->second.task));
-            if (finished_.size() > limits::finished_tasks_memory) finished_.pop_front();
-        }
-        items_.erase(it);
-    }
-
-    // Under the lock: an earlier open task of the lane, or one that still runs, goes first.
-    bool is_first(const item& i) const {
-        for (const auto& key : lanes_.at(lane(i.task))) {
-            if (key == i.task.key) return true;
-            const auto& other = items_.at(key);
-            // A resume that waits for freshness does not stop the pause that staleness asks for.
-            if (other.running || (other.task.open() && !other.held_back)) return false;
-        }
-        return true;
-    }
-
     void schedule() {
         std::unique_lock lock(m_);
+        auto asked = steady::now();
         while (!stopping_) {
             const auto seen = changes_;
             const auto now = steady::now();
-            auto next = now + std::chrono::hours(1);
-            std::vector<std::string> due;
-            for (auto& [key, i] : items_) {
-                if (!i.released) continue;
-                auto h = handlers_.find(i.task.handler);
-                if (h == handlers_.end()) continue;  // kept until a host registers it again
-                if (i.running) {
-                    const auto limit = i.started + h->second.what.timeout;
-                    if (limit <= now) {
-                        time_out(i, h->second);
-                        next = std::min(next, i.due);
-                    } else {
-                        next = std::min(next, limit);
-                    }
-                    continue;
-                }
-                if (!i.task.open()) continue;
-                if (i.due > now) {
-                    next = std::min(next, i.due);
-                } else if (h->second.busy < h->second.what.concurrency && is_first(i)) {
-                    due.push_back(key);
-                }
+            const auto timed_out = book_.expire(now, wall_now());
+            const auto overdue = book_.overdue();
+            const auto spacing = recheck_first + recheck_each * book_.held_back();
+            steady::time_point again = asked + may_run_recheck;
+            if (poked_) again = asked + spacing;
+            if (book_.held_back() != 0 && again <= now) {
+                book_.let_go();
+                poked_ = false;
+                asked = now;
             }
-            const auto timed_out = std::move(to_record_);
-            to_record_.clear();
+            const auto due = book_.due(now);
+            ++telling_;
+            asking_ = !due.empty();
             lock.unlock();
+            if (hooks_.overdue && overdue != told_overdue_) hooks_.overdue(overdue);
+            told_overdue_ = overdue;
             for (const auto& t : timed_out)
-                tell(t, false);
-            const bool held_back = run_due(due);
+                tell(t);
+            std::vector<bool> may;
+            for (const auto& t : due)
+                may.push_back(!hooks_.may_run || hooks_.may_run(t));
             lock.lock();
-            if (held_back) next = std::min(next, now + may_run_recheck);
-            wake_.wait_until(lock, next, [&] { return stopping_ || changes_ != seen; });
-        }
-    }
-
-    void time_out(item& i, handler_entry& h) {
-        i.running = false;
-        i.attempt_id = 0;  // none: the late answer of this attempt is recognised by it
-        i.task.last = ms::outcome_kind::timed_out;
-        i.task.evidence = "no outcome within the handler's timeout";
-        i.task.updated = to_wall(coarse_now());
-        i.due = steady::now() + retry_delay(h.what, i.task.attempts, random_);
-        to_record_.push_back(i.task);
-    }
-
-    // Without the lock: may_run() asks the engine. True when a task was held back.
-    bool run_due(const std::vector<std::string>& due) {
-        bool held_back = false;
-        for (const auto& key : due) {
-            task_record t;
-            {
-                std::lock_guard lock(m_);
-                auto it = items_.find(key);
-                if (it == items_.end()) continue;
-                t = it->second.task;
+            --telling_;
+            asking_ = false;
+            idle_.notify_all();
+            if (!due.empty() && !stopping_) {
+                begin_all(lock, due, may);
+                continue;
             }
-            const bool may = !hooks_.may_run || hooks_.may_run(t);
-            {
-                std::lock_guard lock(m_);
-                auto it = items_.find(key);
-                if (it == items_.end()) continue;
-                // Who comes behind a task that waits may go now.
-                if (it->second.held_back == may) changed();
-                it->second.held_back = !may;
+            auto next = book_.next(now);
+            if (book_.held_back() != 0) {
+                steady::time_point recheck = asked + may_run_recheck;
+                if (poked_) recheck = asked + recheck_first + recheck_each * book_.held_back();
+                next = next ? std::min(*next, recheck) : recheck;
             }
-            if (may) {
-                launch(key);
+            const auto woken = [&] { return stopping_ || changes_ != seen; };
+            if (next) {
+                wake_.wait_until(lock, *next, woken);
             } else {
-                held_back = true;
+                wake_.wait(lock, woken);
             }
         }
-        return held_back;
+        scheduler_over_ = true;
+        idle_.notify_all();
     }
 
-    void launch(const std::string& key) {
-        ms::handler run;
-        ms::task what;
-        std::string handler;
-        std::uint64_t attempt_id = 0;
-        {
-            std::lock_guard lock(m_);
-            auto it = items_.find(key);
-            if (stopping_ || it == items_.end() || !it->second.task.open() || it->second.running) {
-                return;
+    // Executes without the lock: an executor may run a job where it is called.
+    void begin_all(std::unique_lock<std::mutex>& lock, const std::vector<task_record>& due,
+                   const std::vector<bool>& may) {
+        for (std::size_t n = 0; n < due.size() && !stopping_; ++n) {
+            if (!may[n]) {
+                book_.hold_back(due[n].key);
+                continue;
             }
-            auto& i = it->second;
-            auto& h = handlers_.at(i.task.handler);
-            if (h.busy >= h.what.concurrency || !is_first(i)) return;
-            i.running = true;
-            i.started = steady::now();
-            ++i.task.attempts;
-            // Unique in this run: a key may be planned anew while an old call is still out.
-            attempt_id = i.attempt_id = ++attempts_begun_;
-            ++h.busy;
-            ++calls_;
-            changed();  // its timeout is one more thing to wake up for
-            run = h.run;
-            handler = i.task.handler;
-            what = {i.task.key,     i.task.why,  i.task.mission.id, i.task.mission.issuer,
-                    i.task.version, i.task.name, i.task.data,       i.task.attempts};
+            auto call = book_.launch(due[n].key, steady::now());
+            if (!call) continue;
+            lock.unlock();
+            execute(std::move(*call));
+            lock.lock();
         }
-        hooks_.execute([this, key, handler = std::move(handler), attempt_id, run = std::move(run),
-                        what = std::move(what)] {
-            ms::outcome o = run_handler(run, what);
-            crash_point("handler_outcome");
-            returned(key, handler, attempt_id, std::move(o));
-        });
     }
 
-    void returned(const std::string& key, const std::string& handler, std::uint64_t attempt_id,
-                  ms::outcome o) {
-        std::optional<task_record> told;
-        bool acknowledged = false, over = false;
-        {
-            std::lock_guard lock(m_);
-            // The slot is the call's, not the task's: that may have been retired meanwhile.
-            auto& h = handlers_.at(handler);
-            --h.busy;
-            auto it = items_.find(key);
-            if (it != items_.end()) {
-                auto& i = it->second;
-                const bool late = i.attempt_id != attempt_id;
-                acknowledged = o.kind == ms::outcome_kind::acknowledged;
-                // A late acknowledgement still counts: the thing is gone.
-                // What a late word has finished already is not told a second time.
-                if (i.task.finished) {
-                    if (!late) i.running = false;
-                    over = true;
-                } else if (!late || (acknowledged && i.task.open())) {
-                    settle(i, h, std::move(o), acknowledged, late);
-                    told = i.task;
-                }
-            }
+    void execute(task_book::call c) {
+        const auto id = c.id;
+        try {
+            hooks_.execute([self = shared_from_this(), c = std::move(c)] {
+                if (!self->begin(c.id)) return;
+                auto o = run_handler(c.run, c.what);
+                crash_point("handler_outcome");
+                self->returned(c.id, std::move(o));
+            });
+        } catch (const std::exception& e) {
+            returned(id, ms::outcome::failed(std::string("the executor has thrown: ") + e.what()));
+        } catch (...) {
+            returned(id, ms::outcome::failed("the executor has thrown"));
         }
-        if (told) tell(*told, acknowledged);
+    }
+
+    // The timeout counts from when the handler begins, not from when it was queued.
+    bool begin(std::uint64_t id) {
         std::lock_guard lock(m_);
-        if (told || over) retire(key);
-        // Last: stop() may destroy us once no call is left.
-        --calls_;
+        if (stopping_) {
+            book_.drop(id, steady::now());
+            idle_.notify_all();
+            return false;
+        }
+        book_.begun(id, steady::now());
+        changed();
+        return true;
+    }
+
+    void returned(std::uint64_t id, ms::outcome o) {
+        std::unique_lock lock(m_);
+        if (abandoned_) return;
+        const auto r = book_.finish(id, std::move(o), steady::now(), wall_now());
+        ++telling_;
+        lock.unlock();
+        if (r.told) tell(*r.told);
+        lock.lock();
+        --telling_;
         changed();
         idle_.notify_all();
     }
 
-    void settle(item& i, handler_entry& h, ms::outcome o, bool acknowledged, bool late) {
-        if (!late) i.running = false;
-        i.task.last = o.kind;
-        i.task.evidence = std::move(o.evidence);
-        i.task.updated = to_wall(coarse_now());
-        if (acknowledged) {
-            i.task.finished = true;
-        } else if (!i.task.durable && i.task.attempts >= freshness_tries) {
-            i.task.cancelled = true;
-        } else {
-            i.due = steady::now() + retry_delay(h.what, i.task.attempts, random_);
-        }
-    }
-
-    void tell(const task_record& t, bool acknowledged) {
+    void tell(const task_record& t) {
         if (t.durable && hooks_.record) hooks_.record(t);
         if (hooks_.log) hooks_.log(t);
-        if (acknowledged && hooks_.acknowledged) hooks_.acknowledged(t);
     }
 
-    random_source& random_;
-    hooks hooks_;
+    task_runner::hooks hooks_;
     mutable std::mutex m_;
     std::condition_variable wake_, idle_;
-    std::map<std::string, handler_entry> handlers_;
-    std::unordered_map<std::string, item> items_;
-    std::map<lane_key, std::vector<std::string>> lanes_;  // keys in the order they were planned
-    std::deque<task_record> finished_;
-    std::vector<task_record> to_record_;
-    std::size_t calls_ = 0;
-    std::uint64_t attempts_begun_ = 0;
-    std::uint64_t changes_ = 0;  // counted so that the scheduler misses none while it works
-    bool stopping_ = false;
+    task_book book_;
+    std::uint64_t changes_ = 0;     // counted so that the scheduler misses none while it works
+    std::size_t telling_ = 0;       // who is in hooks
+    std::size_t told_overdue_ = 0;  // scheduler only
+    bool stopping_ = false, abandoned_ = false, scheduler_over_ = false, poked_ = false,
+         asking_ = false;
     std::thread scheduler_;
+};
+
+class runner final : public task_runner {
+  public:
+    explicit runner(random_source& random) : p_(std::make_shared<core>(random)) {}
+    ~runner() override { (void)p_->stop(); }
+
+    void add_handler(ms::handler_options what, ms::handler run) override {
+        p_->add_handler(std::move(what), std::move(run));
+    }
+    const std::vector<ms::handler_options>& handlers() const override { return p_->handlers(); }
+    void start(hooks h) override { p_->start(std::move(h)); }
+    std::size_t stop() override { return p_->stop(); }
+    std::vector<task_record> plan(std::vector<task_record> tasks) override {
+        return p_->plan(std::move(tasks));
+    }
+    void release(const std::vector<task_record>& tasks) override { p_->release(tasks); }
+    void release_early(const std::vector<task_record>& tasks) override { p_->release_early(tasks); }
+    void restore(std::vector<task_record> tasks) override { p_->restore(std::move(tasks)); }
+    std::vector<task_record> cancel(const mission_key& mission, const std::string& name,
+                                    const std::string& why) override {
+        return p_->with_book([&](task_book& b) { return b.cancel(mission, name, why); });
+    }
+    bool retry_now(const std::string& key) override { return p_->retry_now(key); }
+    void poke() override { p_->poke(); }
+
+    std::vector<task_record> list(bool open_only) const override {
+        std::vector<task_record> out;
+        for (auto& l : p_->with_book([&](task_book& b) { return b.list(open_only); }))
+            out.push_back(std::move(l.task));
+        return out;
+    }
+    std::vector<ms::task_view> views(bool open_only) const override {
+        const auto wall = wall_now();
+        const auto now = steady::now();
+        std::vector<ms::task_view> out;
+        for (const auto& l : p_->with_book([&](task_book& b) { return b.list(open_only); })) {
+            out.push_back(view_of(l.task));
+            out.back().orphaned = l.orphaned;
+            out.back().running = l.running;
+            if (l.next)
+                out.back().next_try =
+                    wall + std::chrono::duration_cast<milliseconds>(std::max(*l.next, now) - now);
+        }
+        return out;
+    }
+    std::vector<ms::handler_status> status() const override {
+        return p_->with_book([](task_book& b) { return b.status(); });
+    }
+    std::size_t open_count() const override {
+        return p_->with_book([](task_book& b) { return b.open_count(); });
+    }
+    bool has_open(const mission_key& mission, const std::string& name) const override {
+        return p_->with_book([&](task_book& b) { return b.has_open(mission, name); });
+    }
+    bool has_open(const mission_key& mission) const override {
+        return p_->with_book([&](task_book& b) { return b.has_open(mission); });
+    }
+    std::optional<teardown_account> take_closed(const mission_key& mission) override {
+        return p_->with_book([&](task_book& b) { return b.take_closed(mission); });
+    }
+    std::vector<teardown_account> take_slow(milliseconds since_at_least) override {
+        return p_->with_book(
+            [&](task_book& b) { return b.take_slow(steady::now() - since_at_least); });
+    }
+
+  private:
+    std::shared_ptr<core> p_;
 };
 
 }  // namespace

@@ -44,9 +44,21 @@ constexpr bool is_terminal(standing s) noexcept {
     return s >= standing::completed && s <= standing::ended;
 }
 
+// Why a denial could not be mended; said by resolve() and confirm(), never by check().
+enum class cause : std::uint8_t {
+    none,
+    not_found,           // Status says that it does not know the mission, or that we may not
+    status_unreachable,  // no answer, or none that can be relied on
+    status_limited,      // too many missions are being asked for: not asked, or told to wait
+    cache_full,          // the answer came, and there is no room to keep it
+    timed_out,           // the caller's own patience
+};
+std::string_view name(cause c) noexcept;  // "status_unreachable"
+
 struct answer {
     standing what = standing::unknown;
     std::int64_t version = 0;  // last applied; 0 when unknown
+    cause why = cause::none;
 
     bool permitted() const noexcept { return what == standing::active; }
     // "active", "mission revoked", "state is stale: no heartbeat within its bound" ...
@@ -66,6 +78,19 @@ struct authority {
     std::vector<authority_entry> entries;
     // Some entry names `resource` and an action that is or covers `action` ("invoices.*").
     bool permits(std::string_view resource, std::string_view action) const noexcept;
+};
+
+// May the mission do this, here and now? Its standing first, then its authority.
+struct permission {
+    answer now;
+    enum class grant : std::uint8_t {
+        granted,
+        not_granted,  // the authority in force names no such resource and action
+        not_known,    // the authority is not known, or changed since: resolve() brings it
+    } authority = grant::not_known;
+
+    bool permitted() const noexcept { return now.permitted() && authority == grant::granted; }
+    std::string_view reason() const noexcept;
 };
 
 // Everything held of a mission, for logs and decision records; not for the hot path.
@@ -134,6 +159,10 @@ class mission_cache {
     virtual std::pair<answer, std::shared_ptr<const authority>> look(
         std::string_view mission_id) const = 0;
 
+    // look() and authority::permits() in one.
+    virtual permission permits(std::string_view mission_id, std::string_view resource,
+                               std::string_view action) const;
+
     virtual std::optional<mission_view> view(std::string_view mission_id) const = 0;
     virtual std::vector<mission_view> list(std::size_t limit = 1000) const = 0;
     virtual std::size_t size() const noexcept = 0;
@@ -189,6 +218,9 @@ struct handler_options {
     unsigned concurrency = 4;
 };
 // Runs on the host executor (worker threads of the library by default); may block up to `timeout`.
+// A call that outlives it is recorded as timed_out and keeps its slot of `concurrency` until it
+// returns; its late acknowledgement still counts. Meanwhile the task is tried once more beside it,
+// where that does not take the last slot: the same task may be in two calls then, never in three.
 using handler = std::function<outcome(const task&)>;
 
 // One durable teardown task, as listed.
@@ -199,6 +231,10 @@ struct task_view {
     std::string evidence;
     bool finished = false, cancelled = false;
     std::chrono::system_clock::time_point created, updated;
+    bool orphaned = false;  // open, and no handler of that name is registered now: kept until one is
+    bool running = false;   // a call of the handler has not returned
+    // Of an open task that waits: when it is tried next, as things are.
+    std::optional<std::chrono::system_clock::time_point> next_try{};
 };
 
 // A process group to be stopped, continued and killed with its mission. Identified by pid, start
@@ -217,6 +253,17 @@ struct process_group {
 // resumed and fresh, SIGTERM then SIGKILL after `grace` on every end; acknowledged when no process
 // of the group is left.
 handler process_group_handler(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
+
+// How a handler fares, for metrics. Counts are since start.
+struct handler_status {
+    std::string name;
+    std::uint64_t acknowledged = 0, failed = 0, timed_out = 0, unknown = 0;
+    std::size_t open = 0, running = 0;  // tasks now; running ones are open too
+    std::optional<std::chrono::system_clock::time_point> oldest_open;  // when it was made
+    // Calls that have outlived the timeout and have not returned. Each keeps its slot.
+    std::size_t overdue = 0;
+    bool registered = true;  // false: tasks of a name that no handler has now
+};
 
 // ---------------------------------------------------------------------------------- other events
 
@@ -296,6 +343,13 @@ struct options {
     std::string state_path;  // SQLite file; empty: nothing outlives the process
     unsigned worker_threads = 2;
     std::size_t max_missions = 1'000'000;
+    // Once everything of an ended mission is torn down, a signed report of what was done, when and
+    // on what evidence goes to the transmitter (wire.md section 4, kind `teardown`); only with
+    // `state_path`, and a client that can sign (`private_key_file`).
+    bool teardown_reports = true;
+    // What is not confirmed after this time is told in an interim report; the final one follows.
+    std::chrono::milliseconds teardown_report_after{60'000};
+    std::string reports_url;  // where to; "{mission_id}" stands for the id. Empty: the issuer's own
     bool replace_stream = false;  // a stream of ours with another configuration: false refuses
 
     log_function log;  // null: silence
@@ -319,6 +373,9 @@ struct status {
     std::optional<std::chrono::system_clock::time_point> live_until;
     std::uint64_t sets_received = 0, sets_rejected = 0, sets_duplicate = 0, status_requests = 0,
                   gaps = 0, heartbeats = 0, tasks_pending = 0, unknown_events = 0;
+    std::uint64_t missions = 0, missions_evicted = 0, missions_refused = 0;  // refused: no room
+    std::uint64_t reports_sent = 0, reports_pending = 0;  // of teardown
+    std::uint64_t reports_refused = 0;  // by the transmitter, for good
     std::string last_error;
 };
 
@@ -326,6 +383,10 @@ struct setup_error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// FORK: a receiver belongs to the process that called start(). In a child of fork(2), however made,
+// check() and everything else deny from the first instruction on (`unknown`, false, empty), callbacks
+// of resolve() and confirm() are called at once with a denial, and stop() and the destructor let go
+// without touching the parent's state file and connections. A child makes a receiver of its own.
 class receiver {
   public:
     virtual ~receiver() = default;  // stops
@@ -336,6 +397,9 @@ class receiver {
     // active is told as `resumed`, a change of deadlines alone as `scope_changed`. Before start().
     // While 100,000 changes wait for slow callbacks further ones are not told, and that is logged.
     virtual void on_change(std::function<void(const mission_view&, effect)> fn) = 0;
+    // Told of every outcome of a durable task once it is recorded, and of its cancellation; on the
+    // host executor, in order per task. Before start().
+    virtual void on_task(std::function<void(const task_view&)> fn) = 0;
     // Events that are not about missions; `types` empty: every type no other handler names. Before
     // start(). Without a handler they are acknowledged and counted (status::unknown_events).
     virtual void on_event(std::string name, std::vector<std::string> types, event_handler fn) = 0;
@@ -346,7 +410,9 @@ class receiver {
     virtual void start() = 0;
     // Blocks until the stream is verified and live, or `timeout`; false then.
     virtual bool wait_live(std::chrono::milliseconds timeout) = 0;
-    // Two-step; running handlers finish. Not from a handler or a callback of this receiver.
+    // Two-step. Handlers that run are waited for until their timeout has passed; one that still
+    // runs then is left behind, with its thread: its task is tried again by the next start, and what
+    // it refers to has to outlive it. Not from a handler or a callback of this receiver.
     virtual void stop() = 0;
 
     virtual mission_cache& missions() noexcept = 0;
@@ -365,6 +431,7 @@ class receiver {
 
     virtual std::vector<task_view> tasks(bool unfinished_only = true) const = 0;
     virtual bool retry_task(std::string_view idempotency_key) = 0;  // now, instead of later
+    virtual std::vector<handler_status> handlers() const = 0;
 
     // For hosts that mount the push endpoint; `done` may run later, on another thread, and only
     // after everything the SET says is durable.
