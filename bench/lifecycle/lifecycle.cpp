@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     if (argc % 2 != 1 || runs < 1 || missions < 1 || seconds < 1 || descendants < 200)
         bench::fail(
             "usage: bench_lifecycle [--json FILE] [--runs N] [--descendants N] [--missions N] "
-            "[--seconds N] [--only cascade|requests|clock]");
+            "[--seconds N] [--only cascade|requests|status|clock]");
     const auto wanted = [&](std::string_view part) { return only.empty() || only == part; };
     const auto folder = std::filesystem::temp_directory_path() / ("bench-" + jose::random_id(9));
     bench::report r;
@@ -65,12 +65,15 @@ int main(int argc, char** argv) {
     }
     std::error_code ignored;
     std::filesystem::remove_all(folder / "cascade", ignored);
-    if (wanted("requests")) {
-        const auto rates = bench::measure_requests((folder / "requests").string(), runs, 3);
-        add("lifecycle.rate_per_s", bench::median(rates.lifecycle), "1/s");
+    if (wanted("requests") || only == "status") {
+        const bool operations = only != "status";
+        const auto rates =
+            bench::measure_requests((folder / "requests").string(), runs, 3, operations);
+        if (operations) add("lifecycle.rate_per_s", bench::median(rates.lifecycle), "1/s");
         const double status = bench::median(rates.status);
         const double limit = bench::median(rates.signatures);
-        r.metrics.push_back({"status", status, "1/s", limit, status / limit});
+        r.metrics.push_back({"status", status, "1/s", limit, bench::median(rates.status_ratio)});
+        add("status.cpu_us", rates.status_cpu_us, "us");
     }
     std::filesystem::remove_all(folder / "requests", ignored);
     if (wanted("clock"))

@@ -11,8 +11,11 @@ namespace mission::bench {
 // cores, measured in turn with them.
 struct request_rates {
     std::vector<double> lifecycle, status, signatures;
+    std::vector<double> status_ratio;  // of each run
+    double status_cpu_us = 0;          // of client and server for one answer
 };
-request_rates measure_requests(const std::string& folder, int runs, double seconds);
+request_rates measure_requests(const std::string& folder, int runs, double seconds,
+                               bool operations_too);
 
 // `runs` times a family of `descendants` in two generations is revoked: from the request to the
 // commit of the last descendant, and the longest waits of operations on other missions meanwhile.

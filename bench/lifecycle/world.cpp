@@ -198,6 +198,10 @@ std::string world::url(std::string_view path) const {
     return "https://127.0.0.1:" + std::to_string(app_->port()) + std::string(path);
 }
 
+caller_identity world::console() const {
+    return {server_.ca_pem, console_.certificate_pem, console_.private_key_pem};
+}
+
 void world::send(net::client_request request, net::http_client& by, answered done) {
     request.timeout = std::chrono::seconds(60);
     auto kept = std::make_shared<std::shared_ptr<net::pending_request>>();

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/lifecycle/tls_caller.hpp"
 #include "jose/key.hpp"
 #include "net/client.hpp"
 #include "net/dev_certificate.hpp"
@@ -78,6 +79,9 @@ class world {
     store::store& db() { return app_->db(); }
     transmitter::app& app() { return *app_; }
     std::string url(std::string_view path) const;
+    std::uint16_t port() const { return app_->port(); }
+    // Of the client that may do everything to every mission.
+    caller_identity console() const;
     // The row of a planned mission: they are written in order.
     static store::mission_row row(int n) { return store::mission_row{n + 1}; }
 
