@@ -169,6 +169,48 @@ TEST_CASE("a status that no longer knows the mission denies, and a later event i
     CHECK(told(after(a.next, change(2, "active"))) == standing::gap);
 }
 
+TEST_CASE("of two states told for one version the one that denies is believed") {
+    const auto suspended = after(after(nothing(), change(1, "active")), change(2, "suspended"));
+    const auto a = apply_status(suspended, status(2, "active"));
+    CHECK_FALSE(a.changed);
+    CHECK_FALSE(a.confirms);
+    CHECK(a.ask_status);
+    CHECK(told(a.next) == standing::suspended);
+    const auto active = after(after(nothing(), change(1, "active")), change(2, "active"));
+    CHECK(told(apply_status(active, status(2, "suspended")).next) == standing::suspended);
+    // An event of a version that is known says nothing, whatever its state.
+    CHECK_FALSE(apply_event(suspended, change(2, "active")).changed);
+    // Another history's version is another one.
+    CHECK(told(apply_status(suspended, status(2, "active", "e2")).next) == standing::active);
+}
+
+TEST_CASE("of two answers about one version each stands by its word, in whatever order they come") {
+    auto first = status(2, "active"), second = status(2, "active");
+    first.fresh_until = from_milliseconds(90'000);
+    second.fresh_until = from_milliseconds(60'000);
+    const auto r = apply_status(nothing(), first).next;
+    CHECK(apply_status(r, second).next.fresh_until == first.fresh_until);
+    const auto other = apply_status(nothing(), second).next;
+    CHECK(apply_status(other, first).next.fresh_until == first.fresh_until);
+    // About a later version, or of another history, the last word counts alone.
+    auto later = status(3, "active");
+    later.fresh_until = second.fresh_until;
+    CHECK(apply_status(r, later).next.fresh_until == second.fresh_until);
+    auto foreign = status(2, "active", "e2");
+    foreign.fresh_until = second.fresh_until;
+    CHECK(apply_status(r, foreign).next.fresh_until == second.fresh_until);
+    CHECK_FALSE(apply_status(r, status(3, "active")).next.fresh_until.has_value());
+}
+
+TEST_CASE("how long Status may be relied on is about the state it told of") {
+    auto word = status(1, "active");
+    word.fresh_until = from_milliseconds(90'000);
+    const auto r = apply_status(nothing(), word).next;
+    CHECK(after(r, change(2, "active")).fresh_until == word.fresh_until);
+    CHECK_FALSE(after(r, change(2, "suspended")).fresh_until.has_value());
+    CHECK_FALSE(apply_not_found(r).next.fresh_until.has_value());
+}
+
 TEST_CASE("suspension and its end are effects, and a repeated state is none") {
     const auto r = after(nothing(), change(1, "active"));
     const auto s = apply_event(r, change(2, "suspended"));

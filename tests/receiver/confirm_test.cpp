@@ -256,7 +256,7 @@ TEST_CASE("questions under way are bounded, and stop answers each of them, once"
     for (auto& t : waiting)
         t.ask(*b.rx, id);
     one_too_many.ask(*b.rx, id);
-    CHECK(one_too_many.get().error == "unavailable");
+    CHECK(one_too_many.get().error == "rate_limited");
     CHECK(std::none_of(waiting.begin(), waiting.end(), [](auto& t) { return t.there(); }));
     b.tx.release_held();
     for (auto& t : waiting)

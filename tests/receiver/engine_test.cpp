@@ -55,7 +55,7 @@ struct bench {
         events::set_claims c;
         c.iss = issuer;
         c.aud = "me";
-        c.iat = 1;
+        c.iat = to_numeric_date(system_clock().now());
         c.jti = jti;
         c.sub_id = sub;
         c.type = type;

@@ -125,12 +125,26 @@ std::string fake_transmitter::set_of(const events::mission_change& c,
 std::string fake_transmitter::send(const events::mission_change& c) {
     set_status(c.mission_id, {c.state, c.log_epoch, c.version, "[]"});
     const auto jti = jose::random_id(12);
+    {
+        std::lock_guard lock(m_);
+        sent_at_[jti] = system_clock().now();
+    }
     return send_raw(jti, set_of(c, jti));
+}
+
+// wire.md section 1: up to `as_of` everything is settled.
+wall_time fake_transmitter::settled_until() const {
+    std::lock_guard lock(m_);
+    auto until = system_clock().now();
+    for (const auto& [jti, at] : sent_at_) {
+        if (unacked_.count(jti) != 0) until = std::min(until, at);
+    }
+    return until - std::chrono::milliseconds(1);
 }
 
 std::string fake_transmitter::heartbeat(std::int64_t continuity, const std::string& log_epoch) {
     events::verification v;
-    v.as_of = system_clock().now();
+    v.as_of = settled_until();
     v.continuity = continuity;
     v.log_epoch = log_epoch;
     const auto jti = jose::random_id(12);

@@ -124,7 +124,9 @@ class fake_transmitter final : public net::http_handler {
     std::vector<std::string> tokens_;
     std::vector<net::http_request> requests_;
     script script_;
+    wall_time settled_until() const;
     std::map<std::string, std::string> unacked_, errors_;
+    std::map<std::string, wall_time> sent_at_;  // of missions
     std::vector<std::string> acked_;
     std::map<std::string, fake_mission> missions_;
     std::vector<net::responder> waiting_;

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "events/mission_event.hpp"
 #include "receiver/cache/table.hpp"
 
@@ -127,6 +129,86 @@ TEST_CASE("a paused stream is not live") {
     f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s);
     f.on_stream_updated(false);
     CHECK_FALSE(is_fresh({{}, f.word().epoch}, f.word(), at(1)));
+}
+
+TEST_CASE("a SET confirms only what was not settled before, in a history that heartbeats tell of") {
+    constexpr auto second0 = wall0 / 1000;
+    auto f = live_stream();
+    CHECK_FALSE(f.vouches("e", second0 + 100));  // nobody has said yet what was settled
+    f.on_heartbeat({wall_at(1500), 1, "e"}, at(1500), 3s);
+    CHECK_FALSE(f.vouches("e", second0));
+    CHECK(f.vouches("e", second0 + 1));  // after the half of that second, for all one knows
+    CHECK(f.vouches("", second0 + 2));
+    CHECK_FALSE(f.vouches("e2", second0 + 2));
+    CHECK(f.vouches("e", std::numeric_limits<std::int64_t>::max()));
+    SUBCASE("another epoch begins") {
+        f.on_stream_updated(true);
+    }
+    SUBCASE("what is remembered is in doubt") {
+        const auto before = f.word().epoch;
+        f.on_doubt();
+        CHECK(f.word().epoch == before + 1);
+    }
+    CHECK_FALSE(f.vouches("e", second0 + 100));
+    f.on_heartbeat({wall_at(3000), 1, "e"}, at(3000), 3s);
+    CHECK_FALSE(f.vouches("e", second0 + 2));
+    CHECK(f.vouches("e", second0 + 3));
+}
+
+TEST_CASE("a transmitter that proves by verification alone vouches for what it sends") {
+    auto f = live_stream();
+    f.on_proof(at(0), 3s);
+    CHECK(f.vouches("e", wall0 / 1000 - 100));
+    CHECK(is_fresh({{}, f.word().epoch}, f.word(), at(2999)));
+    CHECK_FALSE(is_fresh({{}, f.word().epoch}, f.word(), at(3000)));
+}
+
+TEST_CASE("what was confirmed before a stream's first continuity is confirmed again after it") {
+    auto f = live_stream();
+    SUBCASE("in this run") {
+        f.note_confirmed();
+        CHECK(f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s));
+    }
+    SUBCASE("in the one before") {
+        stream_freshness again(f.kept(), true);
+        CHECK(again.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s));
+    }
+    SUBCASE("nothing was") {
+        CHECK_FALSE(f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s));
+    }
+    SUBCASE("it was known") {
+        f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 3s);
+        f.note_confirmed();
+        CHECK_FALSE(f.on_heartbeat({wall_at(1), 1, "e"}, at(1), 3s));
+    }
+}
+
+TEST_CASE("a heartbeat is as old as the youngest one makes it, though the clock was set back") {
+    auto f = live_stream();
+    f.on_heartbeat({wall_at(0), 1, "e"}, at(0), 20s);
+    // Ten seconds later, with a wall clock a minute behind, one of then comes again.
+    f.on_heartbeat({wall_at(0), 1, "e"}, {at(-50'000).wall, at(10'000).mono}, 20s);
+    const entry_word e{{}, f.word().epoch};
+    CHECK(is_fresh(e, f.word(), {at(-40'001).wall, at(19'999).mono}));
+    CHECK_FALSE(is_fresh(e, f.word(), {at(-40'000).wall, at(20'000).mono}));
+}
+
+TEST_CASE("a heartbeat that was under way over a restart is as old as it was before") {
+    auto f = live_stream();
+    f.on_heartbeat({wall_at(1000), 1, "e"}, at(1000), 3s);
+    stream_freshness again(f.kept(), true);
+    CHECK_FALSE(again.on_heartbeat({wall_at(0), 7, "e"}, at(1001), 3s));
+    CHECK(again.kept().continuity == 1);
+    CHECK_FALSE(is_fresh({{}, again.word().epoch}, again.word(), at(1001)));
+    CHECK(again.on_heartbeat({wall_at(1001), 7, "e"}, at(1001), 3s));
+}
+
+TEST_CASE("a deadline is never further off than its bound, by the clock that cannot be set") {
+    const auto d = deadline_within(at(500'000).wall, 90s, at(0));
+    CHECK(d.wall == at(500'000).wall);
+    CHECK(d.mono == at(90'000).mono);
+    CHECK(deadline_within(at(5'000).wall, 90s, at(0)) == deadline_at(at(5'000).wall, at(0)));
+    CHECK(deadline_within(0, 90s, at(0)) == deadline{});
 }
 
 TEST_CASE("the own clock denies an expired mission, and only active can expire or be stale") {

@@ -9,6 +9,7 @@
 #include <future>
 
 #include "base/limits.hpp"
+#include "receiver/state/look.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
@@ -35,6 +36,8 @@ record full_record() {
     r.authority_version = 6;
     r.fresh_until = from_milliseconds(9);
     r.confirmed_epoch = 3;
+    r.committed_at = from_milliseconds(4);
+    r.heard_at = 11;
     return r;
 }
 
@@ -42,6 +45,17 @@ bool write(state& s, state_write w) {
     std::promise<bool> p;
     s.submit(std::move(w), [&](const result<void>& r) { p.set_value(r.has_value()); });
     return p.get_future().get();
+}
+
+std::vector<record> missions_of(state& s) {
+    std::vector<record> out;
+    mission_key after;
+    for (;;) {
+        const auto n = s.each(after, 3, false, [&](const record& r) { out.push_back(r); });
+        REQUIRE(n.has_value());
+        if (*n < 3) return out;
+        after = out.back().key;
+    }
 }
 
 void execute(const std::string& path, const char* sql) {
@@ -90,8 +104,14 @@ TEST_CASE("everything that was answered is there after a restart") {
     auto rows = (*s)->load();
     REQUIRE(rows.has_value());
     CHECK_FALSE(rows->rebuilt);
-    REQUIRE(rows->missions.size() == 1);
-    CHECK(rows->missions[0] == full_record());
+    CHECK(rows->missions.empty());
+    CHECK(rows->missions_stored);
+    const auto whole = (*s)->read(full_record().key);
+    REQUIRE(whole.has_value());
+    CHECK(*whole == full_record());
+    auto without_authority = full_record();
+    without_authority.authority.reset();
+    CHECK(missions_of(**s) == std::vector{without_authority});
     REQUIRE(rows->holds.size() == 1);
     CHECK(rows->holds[0] == hold_record{full_record().key, "n", "d"});
     REQUIRE(rows->tasks.size() == 1);
@@ -147,21 +167,61 @@ TEST_CASE("an event is kept with its tries, in order, until it is settled") {
     CHECK(rows->events[1].type == "t");
 }
 
-TEST_CASE("a state of the first version is brought up, and its known jtis stay known") {
+// As it was released.
+constexpr const char* first_schema = R"sql(
+    CREATE TABLE missions(
+        issuer TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
+        log_epoch TEXT NOT NULL, expires_at INTEGER, suspend_until INTEGER,
+        successor TEXT NOT NULL, reason TEXT NOT NULL, gap INTEGER NOT NULL,
+        not_found INTEGER NOT NULL, denied_as TEXT NOT NULL, authority_needed INTEGER NOT NULL,
+        authority TEXT, authority_version INTEGER NOT NULL, fresh_until INTEGER,
+        confirmed_epoch INTEGER NOT NULL, PRIMARY KEY(issuer, id)) WITHOUT ROWID;
+    CREATE TABLE holds(
+        issuer TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY(issuer, id, name)) WITHOUT ROWID;
+    CREATE TABLE tasks(
+        key TEXT PRIMARY KEY, handler TEXT NOT NULL, why INTEGER NOT NULL, issuer TEXT NOT NULL,
+        id TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL,
+        attempts INTEGER NOT NULL, last INTEGER NOT NULL, evidence TEXT NOT NULL,
+        finished INTEGER NOT NULL, cancelled INTEGER NOT NULL, created INTEGER NOT NULL,
+        updated INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE jtis(n INTEGER PRIMARY KEY, iss TEXT NOT NULL, jti TEXT NOT NULL,
+        UNIQUE(iss, jti)))sql";
+
+TEST_CASE("a state of the first version is brought up, with all that it knew") {
     temp_dir dir;
     const auto path = dir / "state.db";
-    {
-        auto s = open_state(path, nullptr);
-        REQUIRE(s.has_value());
-    }
-    execute(path, "DROP TABLE events");
-    execute(path, "ALTER TABLE jtis DROP COLUMN at");
+    execute(path, first_schema);
     execute(path, "INSERT INTO jtis(iss, jti) VALUES('i', 'j')");
-    execute(path, "PRAGMA user_version=1");
+    execute(path,
+            "INSERT INTO missions VALUES('i', 'm', 'active', 5, 'e', 7, NULL, 's', 'r', 0, 0, '', "
+            "0, '[{\"type\":\"t\"}]', 4, 9, 3), ('i', 'n', 'revoked', 2, 'e', NULL, 8, '', '', 1, "
+            "1, 'x', 6, NULL, 0, NULL, 0)");
+    execute(path, "PRAGMA application_id=1297314424; PRAGMA user_version=1");
     auto s = open_state(path, nullptr);
     REQUIRE(s.has_value());
     const auto rows = (*s)->load();
     REQUIRE(rows.has_value());
+    CHECK(rows->missions_stored);
+    const auto m = (*s)->read({"i", "m"});
+    REQUIRE(m.has_value());
+    REQUIRE(m->has_value());
+    record wanted;
+    wanted.key = {"i", "m"};
+    wanted.state = "active";
+    wanted.version = 5;
+    wanted.log_epoch = "e";
+    wanted.expires_at = from_milliseconds(7);
+    wanted.successor = "s";
+    wanted.reason = "r";
+    wanted.authority = R"([{"type":"t"}])";
+    wanted.authority_version = 4;
+    wanted.fresh_until = from_milliseconds(9);
+    wanted.confirmed_epoch = 3;
+    CHECK(**m == wanted);
+    CHECK(missions_of(**s).size() == 2);
+    CHECK((*s)->in_doubt(10)->front() == mission_key{"i", "n"});
     REQUIRE(rows->jtis.size() == 1);
     CHECK(rows->jtis[0].jti == "j");
     CHECK(rows->events.empty());
@@ -210,7 +270,7 @@ TEST_CASE("a damaged file is moved aside and an empty one made: everything is de
     auto rows = (*s)->load();
     REQUIRE(rows.has_value());
     CHECK(rows->rebuilt);
-    CHECK(rows->missions.empty());
+    CHECK_FALSE(rows->missions_stored);
     CHECK(std::filesystem::exists(path + ".damaged-1"));
     CHECK(said.find("moved") != std::string::npos);
 }
@@ -226,7 +286,8 @@ TEST_CASE("a newer schema and another program's database are refused and left al
         CHECK(s.error() == errc::store_newer);
     }
     SUBCASE("another program") {
-        execute(path, "PRAGMA application_id=7");
+        std::filesystem::remove(path);
+        execute(path, "CREATE TABLE theirs(x); PRAGMA application_id=7; PRAGMA user_version=1");
         auto s = open_state(path, nullptr);
         REQUIRE(s.has_error());
         CHECK(s.error() == errc::bad_configuration);
@@ -246,6 +307,23 @@ TEST_CASE("a file another process has is refused as locked, a directory that is 
     auto missing = open_state(dir / "no/such/state.db", nullptr);
     REQUIRE(missing.has_error());
     CHECK(missing.error() == errc::store_unavailable);
+}
+
+TEST_CASE("who looks at a state at rest leaves no lock behind, and sees that one is in use") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    {
+        auto s = open_state(path, nullptr);
+        REQUIRE(s.has_value());
+        const auto tasks = tasks_in(path);
+        REQUIRE(tasks.has_error());
+        CHECK(tasks.error() == errc::store_locked);
+    }
+    CHECK(tasks_in(path).has_value());
+    std::filesystem::remove(path + "-lock");
+    CHECK(tasks_in(path).has_value());
+    CHECK_FALSE(std::filesystem::exists(path + "-lock"));
+    CHECK(tasks_in(dir / "none.db").error() == errc::not_found);
 }
 
 TEST_CASE("units written in one go keep their order: the last value stands") {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <mutex>
@@ -10,6 +11,8 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "receiver/engine/engine.hpp"
+#include "receiver/subscribe/status_gates.hpp"
+#include "receiver/subscribe/status_queue.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
@@ -117,15 +120,130 @@ struct desk_bench {
 
 }  // namespace
 
-TEST_CASE("any number of missions wait, and all of them fail at once, without ending the process") {
+TEST_CASE("any number of callers ask, some wait, and a service that is down keeps none of them") {
     desk_bench b;
-    std::atomic<std::size_t> told{0};
-    for (std::size_t n = 0; n < limits::status_waiting; ++n)
-        b.desk->ask({"i", "m" + std::to_string(n)}, true, [&] { ++told; });
+    std::atomic<std::size_t> told{0}, limited{0};
+    constexpr std::size_t many = 10'000;
+    for (std::size_t n = 0; n < many; ++n) {
+        b.desk->ask({"i", "m" + std::to_string(n)}, true, [&](ms::cause why) {
+            ++told;
+            limited += why == ms::cause::status_limited ? 1 : 0;
+        });
+    }
     CHECK(b.l.asked().size() == limits::status_in_flight);
+    // Nothing is held of them: so many wait, the others are told at once that it is too much.
+    CHECK(told == many - status_limits::strangers_waiting);
+    CHECK(limited == told);
     b.l.answer_all();
-    CHECK(eventually([&] { return told == limits::status_waiting; }));
-    CHECK(b.l.asked().size() == limits::status_waiting);
+    CHECK(eventually([&] { return told == many; }));
+    CHECK(b.l.asked().size() <= limits::status_in_flight + status_limits::failures_until_down);
+}
+
+TEST_CASE("a herd of made-up ids makes a bounded number of requests") {
+    desk_bench b;
+    b.l.from_now_on(errc::mission_not_found);
+    b.l.answer_all();
+    std::atomic<std::size_t> told{0}, not_found{0};
+    constexpr std::size_t many = 10'000;
+    const auto begun = std::chrono::steady_clock::now();
+    for (std::size_t n = 0; n < many; ++n) {
+        b.desk->ask({"i", "m" + std::to_string(n)}, true, [&](ms::cause why) {
+            ++told;
+            not_found += why == ms::cause::not_found ? 1 : 0;
+        });
+    }
+    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun);
+    const auto asked = b.l.asked().size();
+    CHECK(asked >= status_limits::strangers_burst);
+    CHECK(static_cast<double>(asked) <=
+          status_limits::strangers_burst + 1 +
+              (took.count() + 0.1) * status_limits::strangers_per_second);
+    CHECK(not_found >= status_limits::strangers_burst);
+    CHECK(told >= many - status_limits::strangers_waiting - 1);
+    // Again at once: nobody is asked about those that are known to be unknown.
+    std::atomic<bool> again{false};
+    b.desk->ask({"i", "m0"}, true, [&](ms::cause why) { again = why == ms::cause::not_found; });
+    CHECK(again);
+    const auto all = b.l.asked();
+    CHECK(std::count(all.begin(), all.end(), "m0") == 1);
+    b.desk->stop();
+    CHECK(told == many);
+}
+
+TEST_CASE("who asks while the service is down is told so at once, until it is back") {
+    desk_bench b;
+    b.l.answer_all();
+    for (unsigned n = 0; n < status_limits::failures_until_down; ++n)
+        b.desk->ask({"i", "m" + std::to_string(n)}, true, [](ms::cause) {});
+    const auto before = b.l.asked().size();
+    CHECK(before == status_limits::failures_until_down);
+    auto why = ms::cause::none;
+    b.desk->ask({"i", "other"}, true, [&](ms::cause c) { why = c; });
+    CHECK(why == ms::cause::status_unreachable);
+    CHECK(b.l.asked().size() == before);
+    // What the engine needs waits, and looks whether it is back.
+    b.l.from_now_on(errc::mission_not_found);
+    b.desk->ask({"i", "needed"}, true, nullptr);
+    CHECK(eventually([&] { return b.l.asked().back() == "needed"; }));
+    CHECK(eventually([&] {
+        auto now = ms::cause::none;
+        b.desk->ask({"i", "other"}, true, [&](ms::cause c) { now = c; });
+        return now == ms::cause::not_found;
+    }));
+}
+
+TEST_CASE("of every eight requests each rank has one, whatever waits above it") {
+    status_queue q;
+    const auto put = [&](const std::string& id, status_rank r) {
+        q.put({"i", id}, q.all()[{"i", id}], r);
+    };
+    for (int n = 0; n < 100; ++n)
+        put("u" + std::to_string(n), status_rank::urgent);
+    for (const auto& [id, r] : {std::pair{"caller", status_rank::caller},
+                                std::pair{"background", status_rank::background},
+                                std::pair{"stranger", status_rank::stranger}})
+        put(id, r);
+    std::string taken;
+    for (int n = 0; n < 8; ++n)
+        taken += q.take(true)->id.substr(0, 1);
+    CHECK(taken == "uuucubus");
+    put("stranger", status_rank::stranger);
+    for (int n = 0; n < 16; ++n)
+        CHECK(q.take(false)->id[0] == 'u');
+}
+
+TEST_CASE("the pause after failures doubles up to its bound, and one success ends it") {
+    breaker b;
+    std::int64_t now = 0, last = 0;
+    for (unsigned n = 0; n + 1 < status_limits::failures_until_down; ++n)
+        CHECK_FALSE(b.failed(now, system_random()));
+    CHECK(b.may_send(now, 15));
+    for (int n = 0; n < 12; ++n) {
+        CHECK(b.failed(now, system_random()));
+        CHECK(b.open(now));
+        CHECK_FALSE(b.may_send(now, 0));
+        last = b.left(now);
+        now += last;
+        CHECK(b.may_send(now, 0));
+        CHECK_FALSE(b.may_send(now, 1));
+    }
+    const auto longest = std::chrono::milliseconds(status_limits::down_max).count();
+    CHECK(last >= longest / 2);
+    CHECK(last <= longest);
+    b.succeeded();
+    CHECK(b.may_send(now, 15));
+}
+
+TEST_CASE("ids that are not known are kept for a moment, and as many as there is room for") {
+    unknown_ids ids;
+    const auto kept = std::chrono::milliseconds(status_limits::not_found_kept).count();
+    for (std::size_t n = 0; n < status_limits::not_found + 10; ++n)
+        ids.add({"i", std::to_string(n)}, 0);
+    CHECK(ids.size() == status_limits::not_found);
+    CHECK_FALSE(ids.has({"i", "0"}, 1));
+    CHECK(ids.has({"i", "100"}, kept - 1));
+    CHECK_FALSE(ids.has({"i", "100"}, kept));
+    CHECK(ids.size() == 0);
 }
 
 TEST_CASE(
@@ -148,9 +266,9 @@ TEST_CASE(
 TEST_CASE("a failure of many is one line in the log, another one is another, and the end is told") {
     desk_bench b;
     b.l.answer_all();
-    for (int n = 0; n < 100; ++n)
+    for (int n = 0; n < 4; ++n)
         b.desk->ask({"i", "m" + std::to_string(n)}, true, nullptr);
-    REQUIRE(eventually([&] { return b.l.asked().size() == 100; }));
+    REQUIRE(eventually([&] { return b.l.asked().size() == 4; }));
     REQUIRE(b.logged().size() == 1);
     CHECK(b.logged()[0] == "Mission Status failed mission=m0 error=unavailable");
     b.l.from_now_on(errc::timed_out);
@@ -163,6 +281,6 @@ TEST_CASE("a failure of many is one line in the log, another one is another, and
     REQUIRE(eventually([&] { return b.logged().size() == 3; }));
     CHECK(b.logged()[2] == "Mission Status answers again failures=1");
     b.desk->ask({"i", "fine"}, true, nullptr);
-    REQUIRE(eventually([&] { return b.l.asked().size() == 103; }));
+    REQUIRE(eventually([&] { return b.l.asked().size() == 7; }));
     CHECK(b.logged().size() == 3);
 }

@@ -37,6 +37,9 @@ BEYOND = re.compile("|".join([
     "there without a token", "must be below max_stale_seconds", "is there twice", "is that of client",
     "is not there or not executable", "must not be above retry_max_seconds", "which another \\[\\[event\\]\\]",
     "missing here and in another \\[\\[event\\]\\]", "one of ours: its tokens", "is built in", "is not JSON",
+    "is missing beside the other", "belong together", "without TLS", "is of no resource", "makes no sense with",
+    "belong together", "no request is for", "is no JSON Pointer", "not both", "what is to be seen", "belong to a look", "is no https URL",
+    "belongs to drop", "needs a password",
     "holds no JSON object", "names no issuer", "metadata_json:", "PEM", "has an entry that is no subject"]))
 
 
@@ -218,9 +221,11 @@ class Both:
                 if child.get("type") in ("integer", "number"):
                     self.assertLessEqual({"minimum", "maximum"}, set(child), key)
 
-    def spoilt(self, config):
-        """(what, configuration) for each way to spoil one, or to use its ranges."""
+    def spoilt(self, config, known=()):
+        """(what, configuration) for each way to spoil one, or to use its ranges; but for `known` sections."""
         for path, value, (where, _) in self.schema.nodes(config):
+            if path and path[0] in known:
+                continue
             if isinstance(value, dict):
                 yield f"{path} with another key", replaced({"x": config}, ("x", *path), lambda at, key: at[key].__setitem__(
                     "no_such_key", "x"))["x"]
@@ -255,8 +260,10 @@ class Both:
     def test_both_judge_alike_whatever_is_spoilt(self):
         self.maxDiff = None
         cases, done = [], set()
-        for config in self.configs:
-            for what, other in self.spoilt(config):
+        for i, config in enumerate(self.configs):
+            # What another configuration has just so has been spoilt there.
+            known = {key for key, value in config.items() if any(value == c.get(key) for c in self.configs[:i])}
+            for what, other in self.spoilt(config, known):
                 text = toml_text(other)
                 if text not in done:
                     done.add(text)
@@ -264,11 +271,11 @@ class Both:
         self.assertGreater(len(cases), 500)
         wrong, refused = [], 0
         for (what, config), message in zip(cases, self.read_all([c for _, c in cases])):
-            why_not = self.schema.why_not(config)
-            refused += message is not None and why_not is not None
-            if message is None and why_not:
-                wrong.append(f"{what}: accepted by the program; schema: {why_not}")
-            if message is not None and not why_not and not BEYOND.search(message):
+            fits = self.schema.accepts(config)
+            refused += message is not None and not fits
+            if message is None and not fits:
+                wrong.append(f"{what}: accepted by the program; schema: {self.schema.why_not(config)}")
+            if message is not None and fits and not BEYOND.search(message):
                 wrong.append(f"{what}: accepted by the schema; program: {message}")
         self.assertEqual(wrong, [])
         self.assertGreater(refused, len(cases) // 2)
@@ -424,17 +431,55 @@ class Transmitter(Both, unittest.TestCase):
 
 class Receiver(Both, unittest.TestCase):
     settings = ("receiver/program/config.hpp", "receiver/include/mission_signals/receiver.hpp",
-                "receiver/program/read_handlers.cpp", "receiver/program/read_config.cpp")
-    members_of = {"retry_first_seconds": "retry_first", "retry_max_seconds": "retry_max", "concurrency": "concurrency",
-                  "timeout_seconds": "timeout", "max_missions": "max_missions", "grace_seconds": "grace_seconds\", 0, 3'600\\)\\.value_or\\(std::chrono::seconds"}
+                "receiver/program/read_handlers.cpp", "receiver/program/read_config.cpp",
+                "receiver/program/read_presets.cpp",
+                "receiver/program/read_check.cpp", "receiver/sidecar/settings.hpp")
+    members_of = {
+        "threads": "threads", "resolve_ms": "resolve_ms\", 1, 30'000\\)\\.value_or", "clock_skew_seconds": "clock_skew",
+        "retry_first_seconds": "retry_first", "retry_max_seconds": "retry_max", "concurrency": "concurrency",
+        "timeout_seconds": "timeout", "max_missions": "max_missions", "interim_after_seconds": "teardown_report_after",
+        "grace_seconds": "grace_seconds\", 0, 3'600\\)\\.value_or\\(std::chrono::seconds"}
     words_of = {
         **{key: (False, f's.boolean("{key}").value_or(false)')
-           for key in ("replace", "typ_missing", "issuer_slash", "created_with_200", "several_events")},
+           for key in ("replace", "typ_missing", "issuer_slash", "created_with_200", "several_events", "allow_remote",
+                       "resolve", "require_jti", "allow_bound", "look", "plain_http", "client_secret_post", "remove", "drop",
+                       "acl_save")},
+        "references": (["header"], "references{source::header}"), "header": ("X-Mission-Id", 'header = "x-mission-id"'),
+        "token_header": ("Authorization", 'token_header = "authorization"'),
+        "trusted_proxies": (["unix", "127.0.0.1", "::1"], 'trusted{"unix", "127.0.0.1", "::1"}'),
+        "method_header": ("X-Original-Method", 'method_header = "x-original-method"'),
+        "uri_header": ("X-Original-URI", 'uri_header = "x-original-uri"'),
+        "authzen_authority": ("none", "authzen = authzen_authority::none"), "types": (["at+jwt"], 'types{"at+jwt"}'),
+        "claim": ("mission.id", 'claim{"mission", "id"}'), "format": ("pem", "how = form::pem"),
+        "field": ("uri", "what = member::uri"),
         "delivery": ("poll", '*how == "push" ? ms::delivery::push : ms::delivery::poll'),
         "path": ("state/receiver.db", 's.text("path").value_or("state/receiver.db")'),
+        "enabled": (True, 's.boolean("enabled").value_or(true)'),
         "level": ("info", '.value_or("info")'), "per_hold": (True, 's.boolean("per_hold").value_or(true)')}
     program, schema_file = "receiver/program/mission-receiver", "config-receiver.json"
     sources = ("receiver/program/read_*.cpp",)
+
+    def read_all(self, configs):
+        """Many at once, for the start of the program is most of its work: a message names its file."""
+        with futures.ThreadPoolExecutor(2) as pool:
+            size = 200
+            return [m for some in pool.map(self.read_some, (configs[i:i + size] for i in range(0, len(configs), size)))
+                    for m in some]
+
+    def read_some(self, configs):
+        files = [self.folder / f"{next(self.count):06}.toml" for _ in configs]
+        for file, config in zip(files, configs):
+            file.write_text(toml_text(config))
+        r = subprocess.run([BUILD / self.program, "check-config", *files], capture_output=True, text=True, cwd=self.folder,
+                           env={**os.environ, "THE_SECRET": h.b64(bytes(32))}, timeout=60)
+        self.assertIn(r.returncode, (0, 1), r.stderr)
+        good = {line.split(": good (")[0] for line in r.stdout.splitlines()}
+        problems = iter(r.stderr.split("mission-receiver: ")[1:])
+        out = [None if str(file) in good else next(problems).strip() for file in files]
+        self.assertIsNone(next(problems, None))
+        for file in files:
+            file.unlink()
+        return out
 
     @classmethod
     def complete(cls, f):
@@ -452,7 +497,22 @@ class Receiver(Both, unittest.TestCase):
                      "public_url": "https://us.example:{port}/events", "authorization_header": {"file": f + "/secret"}},
             "quirks": {"typ_missing": True, "issuer_slash": False, "created_with_200": True, "several_events": False},
             "state": {"path": "state/r.db", "max_missions": 1000}, "control": {"socket": "r.sock"},
-            "log": {"level": "debug"}, "check": {},
+            "reports": {"enabled": False, "interim_after_seconds": 5, "url": "https://t.example/{mission_id}/said"},
+            "log": {"level": "debug"},
+            "check": {
+                "listen": "0.0.0.0:0", "allow_remote": True, "certificate": f + "/cert.pem", "private_key": f + "/key.pem",
+                "threads": 3, "references": ["token", "header", "certificate"], "header": "X-M", "token_header": "X-T",
+                "token_cookie": "session", "trusted_proxies": ["unix", "10.0.0.0/8", "::1"], "resolve": True,
+                "resolve_ms": 100, "method_header": "X-A", "uri_header": "X-B", "resource": "https://r.example",
+                "resource_header": "X-C", "authzen_authority": "resource_id", "public_url": "https://pdp.example",
+                "token": [
+                    {"issuer": "https://as.example", "audience": "https://r.example", "jwks_uri": "https://as.example/jwks",
+                     "ca_file": f + "/ca.pem", "algs": ["ES256", "EdDSA"], "types": ["at+jwt", "JWT"], "claim": "mission.id",
+                     "clock_skew_seconds": 5, "require_jti": True, "allow_bound": True},
+                    {"issuer": "https://other.example", "audience": "x", "jwks_file": f + "/jwks.json", "claim": ["a.b", "c"]}],
+                "client_certificate": {"header": "X-D", "format": "xfcc", "field": "dns", "pattern": "{mission_id}.m.example"},
+                "rule": [{"methods": ["GET"], "path": "/a/*/b/**", "resource": "https://r2.example", "action": "read"},
+                         {"path": "/b"}]},
             "teardown": [
                 {"name": "a", "on": ["revoked", "ended"], "type": "exec", "command": ["/bin/true", "--m={mission_id}", "{{x}}"],
                  "timeout_seconds": 2, "environment": {"A": "b", "C": {"env": "THE_SECRET"}}, "per_hold": False,
@@ -464,12 +524,46 @@ class Receiver(Both, unittest.TestCase):
         poll = {"metadata_file": f + "/metadata.json", "auth": {"client_id": "us", "client_secret": {"env": "THE_SECRET"},
                                                                "method": "client_secret_post"}}
         token = {"issuer": "https://t.example", "auth": {"token": {"env": "THE_SECRET"}, "method": "token"}}
-        basic = {"issuer": "https://t.example", "auth": {"client_id": "us", "client_secret": "s"}}
+        basic = {"issuer": "https://t.example", "auth": {"client_id": "us", "client_secret": "s"},
+                 "check": {"listen": "unix:/run/x", "action_header": "X-Action", "resource": "r"}}
         token_file = {"issuer": "https://t.example", "auth": {"token": {"file": f + "/token"}}}
         certificate = {"metadata_url": "https://t.example/m", "auth": {
             "client_id": "us", "certificate": f + "/cert.pem", "certificate_key": {"file": f + "/key.pem"},
             "method": "tls_client_auth"}}
-        return [everything, poll, token, basic, certificate, token_file]
+        # One preset each: whatever is spoilt, few things have to be looked at.
+        presets = [{**basic, "teardown": [one]} for one in cls.presets(f)]
+        return [everything, poll, token, basic, certificate, token_file, *presets]
+
+    @staticmethod
+    def presets(f):
+        often = {"retry_first_seconds": 0.5, "retry_max_seconds": 20, "concurrency": 2}
+        tls = {"ca_file": f + "/ca.pem", "certificate": f + "/cert.pem", "certificate_key": f + "/key.pem", "plain_http": True}
+        oauth = {"on": ["suspended", "ended"], "type": "oauth_revocation", "client_id": "us",
+                 "revocation_endpoint": "https://as.example/revoke"}
+        look = {"on": ["ended"], "url": "https://k.example/jobs/{name}?x={+data.id}", "look": True, "gone": [404],
+                "pointer": "/status/active", "equals": 0}
+        send = {"method": "DELETE", "url": "http://k.example/jobs/{name}", "expect": [200, 202], "content_type": "a/b",
+                "headers": {"X-Mission": "{mission_id}", "X-Token": {"file": f + "/token"}, "X-B": {"env": "THE_SECRET"}},
+                "json": {"why": "{effect}", "n": [1, True]}}
+        return [
+            {"name": "h", "on": ["ended"], "type": "http", "request": [send, look], "user": "u", "password": {"env": "THE_SECRET"},
+             "look_again_seconds": 0.5, "timeout_seconds": 5, "per_hold": False, **often, **tls},
+            {"name": "i", "on": ["stale"], "type": "http", "token": {"file": f + "/token"},
+             "request": [{"url": "https://k.example", "form": {"a": "{data}"}},
+                         {"url": "https://k.example/{data.id}", "look": True, "pointer": "/state", "differs": "RUNNING"}]},
+            {"name": "j", **oauth, **often, **tls, "client_secret": {"env": "THE_SECRET"}, "client_secret_post": True,
+             "introspection_endpoint": "https://as.example/introspect", "token": "{data.token}", "token_type_hint": "access_token",
+             "look_again_seconds": 0.5, "timeout_seconds": 5},
+            {"name": "k", **oauth, "private_key": f + "/key.pem", "private_key_id": "k", "audience": "https://as.example",
+             "token_directory": f},
+            {"name": "l", "on": ["ended"], "type": "file", "directory": f, "path": "{name}.sock", **often},
+            {"name": "m", "on": ["stale"], "type": "cgroup", "root": "/sys/fs/cgroup/agents", "path": "{data}", "remove": True,
+             "timeout_seconds": 5, **often},
+            {"name": "n", "on": ["suspended"], "type": "postgres_role", "connection": "host=/run/postgresql", "drop": True,
+             "password": {"file": f + "/secret"}, "role": "agent_{data}", "prefix": "agent_", "reassign_to": "owner",
+             "settle_seconds": 0.5, "timeout_seconds": 5, **often},
+            {"name": "o", "on": ["suspended"], "type": "redis_user", "address": "unix:/run/redis", "admin": "warden",
+             "password": {"env": "THE_SECRET"}, "user": "{name}", "prefix": "a", "acl_save": True, "timeout_seconds": 5, **often}]
 
     def test_the_names_of_event_types_are_those_of_the_program(self):
         text = (ROOT / "events/catalog.cpp").read_text()

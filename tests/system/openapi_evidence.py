@@ -54,7 +54,10 @@ class Evidence:
         self.ask("POST", "/admin/reports/" + dismissed, no, 409)
         seen = self.ask("GET", "/missions/" + mid)
         self.assertEqual(seen["reports"], {"open": 1, "acted": 1, "dismissed": 1})
-        self.assertEqual(seen["teardown"][0]["detail"], {"stopped": 2})
+        self.assertEqual((seen["teardown"][0]["detail"], seen["teardown"][0]["status"]), ({"stopped": 2}, "reported"))
+        self.stream("two")
+        stream, = [s for s in self.ask("GET", "/missions/" + mid)["streams"] if s["client_id"] == "two"]
+        self.assertEqual(stream["teardown"], "not_reported")
         self.assertEqual(seen["ended"]["by"]["origin"], "rule finish")
 
     def test_23_history(self):

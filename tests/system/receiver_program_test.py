@@ -115,7 +115,7 @@ class World(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mrp-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        scopes = ["ssf.read", "ssf.manage"]
+        scopes = ["ssf.read", "ssf.manage", "mission_status"]
         events = MISSION_TYPES + [SESSION_REVOKED]
         names = ["poller", "pusher", "shell", "shell-two", "down"]
         cls.operator = Client("operator", cls.folder, audience="https://operator.example",
@@ -455,7 +455,9 @@ class Configuration(World):
         for text, part in ((good + "[strem]\n", 'FILE:4: unknown key "strem"'),
                            (good + "[stream]\ndelivery = 5\n", "FILE:5: stream.delivery must be a string"),
                            ("issuer = \n", "FILE:1: "),
-                           (good + "[check]\nlisten = \"127.0.0.1:1\"\n", "not available in this version")):
+                           (good + "[check]\nlisten = \"nowhere\"\n", "FILE:5: check.listen"),
+                           (good + '[[teardown]]\nname = "x"\non = ["ended"]\ntype = "pigeon"\n',
+                            'FILE:7: teardown.type = "pigeon" is unknown')):
             for command in ("check-config", "run"):
                 status, problem = self.problem(text, command)
                 self.assertEqual(status, 1)

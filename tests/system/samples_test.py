@@ -166,9 +166,11 @@ class Samples(unittest.TestCase):
         self.until(lambda: "teardown" in self.reports(mission))
         said = self.reports(mission)
         self.assertEqual(set(said), {"teardown"})
-        self.assertEqual((said["teardown"]["detail"]["about"], said["teardown"]["detail"]["outcome"]),
-                         (name, "acknowledged"))
-        self.assertEqual([t["client_id"] for t in self.get(mission)["teardown"]], ["orchestrator"])
+        detail = said["teardown"]["detail"]
+        self.assertTrue(detail["complete"])
+        self.assertEqual([(t["name"], t["outcome"]) for t in detail["tasks"]], [(name, "acknowledged")])
+        told = {t["client_id"]: t for t in self.get(mission)["teardown"]}
+        self.assertEqual((told["orchestrator"]["status"], told["orchestrator"]["verified"]), ("complete", True))
 
     def test_a_sub_agent_ends_with_the_mission_its_own_was_approved_within(self):
         parent = self.mission()

@@ -26,6 +26,8 @@ class fake_receiver final : public ms::receiver, public ms::mission_cache {
 
     void on_effect(ms::handler_options, ms::handler) override {}
     void on_change(std::function<void(const ms::mission_view&, ms::effect)>) override {}
+    void on_task(std::function<void(const ms::task_view&)>) override {}
+    std::vector<ms::handler_status> handlers() const override { return {}; }
     void on_event(std::string, std::vector<std::string>, ms::event_handler) override {}
     void start() override {}
     bool wait_live(std::chrono::milliseconds) override { return true; }
