@@ -135,6 +135,8 @@ void engine::load(state_snapshot snapshot) {
         if (found.has_error() || *found == nullptr || (*found)->now.version == 0) continue;
         const auto ended = ended_effect(standing_of((*found)->now.state));
         if (!ended) continue;
+        // A state that nobody knows, in a row that is in doubt: damaged perhaps. Status decides.
+        if (*ended == ms::effect::ended && (*found)->now.gap) continue;
         auto tasks = plan_tasks(runner_.handlers(), holds_of(key), *ended, key,
                                 (*found)->now.version, to_wall(now));
         for (auto& t : tasks)
@@ -193,9 +195,10 @@ void engine::on_status(const mission_key& key, const result<status_word>& word, 
         // of the two is the later one, no version tells.
         const bool foreign = word.has_value() && before.version != 0 && !word->log_epoch.empty() &&
                              !before.log_epoch.empty() && word->log_epoch != before.log_epoch;
-        // The same for one that was forgotten since: it may have been about an earlier version.
+        // The same for one that was forgotten since: it may have been about an earlier version,
+        // also than what an old SET has told anew.
         const bool overtaken = word.has_value() && !foreign && s != nullptr
-                                   ? s->doubted_at > asked.revision
+                                   ? std::max(s->doubted_at, evicted_at(key)) > asked.revision
                                    : revision > asked.revision;
         if (found.has_error()) {
             a.note = "its row cannot be read: " + found.error().message();

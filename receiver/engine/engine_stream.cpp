@@ -142,7 +142,8 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
         if (a.changed && s == nullptr) {
             // No room. Denied as unknown; to refuse the SET would hold the stream for everybody
             // else.
-            later.push_back([done = std::move(done)] { done({}); });
+            // Behind the end of its row: it may be the one that was forgotten a moment ago.
+            state_.submit({}, acknowledging(std::move(done)));
         } else if (a.changed) {
             a.next.heard_at = std::max(a.next.heard_at, set.iat);
             take(*s, std::move(a), acknowledging(std::move(done)), later);

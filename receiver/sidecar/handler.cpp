@@ -241,15 +241,13 @@ class handler final : public net::http_handler, public std::enable_shared_from_t
                 return respond(error_response(404, "not_found", "Nothing is here."));
             rest = rest.substr(0, slash);
             const auto query = net::parse_form(request.query);
-            std::size_t named = 0;
             if (query) {
                 for (const auto& [name, value] : *query) {
-                    if (name != "resource" && name != "action") continue;
-                    (name == "action" ? what.action : what.resource) = value;
-                    ++named;
+                    if (name == "resource") what.resource = value;
+                    if (name == "action") what.action = value;
                 }
             }
-            if (named != 2 || what.resource.empty() || what.action.empty())
+            if (what.resource.empty() || what.action.empty())
                 return respond(error_response(400, "invalid_request",
                                               "resource and action are needed, each once"));
         }

@@ -1,6 +1,7 @@
 #include "receiver/teardown/runner.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -199,10 +200,29 @@ class core final : public std::enable_shared_from_this<core> {
         }
     }
 
+    // A job that an executor lets go without running it: a failed try, not a call for ever.
+    struct ticket {
+        ticket(std::shared_ptr<core> c, std::uint64_t i) : of(std::move(c)), id(i) {}
+        ticket(const ticket&) = delete;
+        ticket& operator=(const ticket&) = delete;
+        ~ticket() {
+            if (run) return;
+            try {
+                of->returned(id, ms::outcome::failed("the executor has dropped the job"));
+            } catch (...) {  // no memory: its slot is lost until the next start
+            }
+        }
+        const std::shared_ptr<core> of;
+        const std::uint64_t id;
+        std::atomic<bool> run{false};
+    };
+
     void execute(task_book::call c) {
         const auto id = c.id;
         try {
-            hooks_.execute([self = shared_from_this(), c = std::move(c)] {
+            auto job = std::make_shared<ticket>(shared_from_this(), id);
+            hooks_.execute([job = std::move(job), self = shared_from_this(), c = std::move(c)] {
+                job->run = true;
                 if (!self->begin(c.id)) return;
                 auto o = run_handler(c.run, c.what);
                 crash_point("handler_outcome");

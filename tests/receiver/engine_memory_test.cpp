@@ -206,6 +206,24 @@ TEST_CASE("a Status that was asked for before its mission was forgotten does not
     CHECK(r.now(0) == standing::revoked);
 }
 
+TEST_CASE("nor does it once an old SET has told of that mission anew") {
+    real_run r("", 1);
+    r.join();
+    const auto then = real_run::seconds_now();
+    r.mission(0, 1, "active", then);
+    r.mission(0, 2, "active", then);
+    const auto asked = r.ask(0);
+    r.mission(0, 3, "revoked", then);
+    r.mission(1, 1, "active", then);
+    REQUIRE(r.now(0) == standing::unknown);
+    r.mission(0, 1, "active", then);
+    REQUIRE(r.now(0) == standing::stale);
+    r.status(0, 2, "active", asked);
+    CHECK(r.now(0) == standing::stale);
+    r.status(0, 3, "revoked", r.ask(0));
+    CHECK(r.now(0) == standing::revoked);
+}
+
 TEST_CASE("after a loss of state an old SET is no first contact, a new one is") {
     temp_dir dir;
     const auto path = dir / "state.db";

@@ -1,5 +1,6 @@
 // A disk that changes what was written, and one that is full: nobody is permitted for it.
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -115,6 +116,25 @@ TEST_CASE("a bit that flips in the file permits nobody who was denied") {
         changed += permitted_with(path) != missions / 2 ? 1 : 0;
     }
     CHECK(changed > 0);  // else nothing was hit
+}
+
+TEST_CASE("a damaged row tears nothing down: Status decides") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    fill(path);
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    const auto change = "UPDATE missions SET state='actjve' WHERE id='" + real_id(1) + "'";
+    CHECK(sqlite3_exec(db, change.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    real_run r(path, 100, {}, false, [](task_runner& runner) {
+        ms::handler_options o;
+        o.name = "h";
+        o.on = ms::terminal_effects();
+        runner.add_handler(o, [](const ms::task&) { return ms::outcome::done(); });
+    });
+    CHECK(r.now(1) == standing::ended);
+    CHECK(r.runner->open_count() == 0);
 }
 
 TEST_CASE("a file that is cut off anywhere permits nobody who was denied") {

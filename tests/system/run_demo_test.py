@@ -19,12 +19,14 @@ EFFECTS = {
     "report": {"refused_ms", "denied_ms"},
     "partition": {"stale_ms", "served_ms"},
     "catch_up": {"refused_ms"},
+    "database": {"closed_ms", "opened_ms", "session_ended_ms", "role_gone_ms"},
 }
 
 
 class RunDemo(unittest.TestCase):
     def test_the_run_is_ok_and_cleans_up_after_itself(self):
         with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o711)  # PostgreSQL is not run as root
             done = subprocess.run(
                 [sys.executable, RUN, "--build-dir", BUILD_DIR, "--json"],
                 capture_output=True, text=True, timeout=150,
@@ -42,7 +44,7 @@ class RunDemo(unittest.TestCase):
             self.assertTrue(answer["ok"], said)
             self.assertEqual(done.returncode, 0)
             self.assertEqual(answer["lost"], 0)
-            self.assertEqual(set(answer), {"ok", "lost", "audit", *EFFECTS})
+            self.assertEqual(set(answer), {"ok", "lost", "audit", "evidence", *EFFECTS}, said)
             for phase, names in EFFECTS.items():
                 self.assertEqual(set(answer[phase]), names)
                 for name in names:
@@ -50,6 +52,7 @@ class RunDemo(unittest.TestCase):
             # The bound of the run's partition: 3 s from the last heartbeat, one a second.
             self.assertGreater(answer["partition"]["stale_ms"], 1000)
             self.judge_audit(answer["audit"])
+            self.judge_evidence(answer["evidence"], done.stdout)
             # Nobody of this run is left: every command line names the run's directory.
             left = []
             for entry in pathlib.Path("/proc").iterdir():
@@ -62,6 +65,47 @@ class RunDemo(unittest.TestCase):
                         left.append(f"{entry.name}: {command}")
             self.assertEqual(left, [])
             self.assertEqual(list(pathlib.Path(directory).iterdir()), [])
+
+    def judge_evidence(self, evidence, shown):
+        self.assertEqual(set(evidence), {"call_refused", "credential_destroyed", "process_group_gone",
+                                         "role_gone", "session_ended"})
+        self.assertEqual(evidence["call_refused"]["reason"], "mission completed")
+        self.assertEqual(evidence["credential_destroyed"]["error"], "credential_destroyed")
+        group = evidence["process_group_gone"]
+        self.assertEqual((len(group["processes"]), group["left"]), (2, 0))
+        self.assertRegex(group["says"], "none left")
+        session = evidence["session_ended"]
+        self.assertEqual(session["in_pg_stat_activity"], 0)
+        self.assertIn("terminating connection due to administrator command", session["was_told"])
+        role = evidence["role_gone"]
+        self.assertEqual((role["in_pg_roles"], role["role"]), (0, session["role"]))
+        self.assertRegex(role["says"], "1 sessions? terminated, .*dropped, not in pg_roles")
+        self.assertIn("failed", role["log_in"])
+        for line in ("the call is refused", "the credential is destroyed", "the process group is gone",
+                     "the session has ended", "the role is gone"):
+            self.assertIn(line, shown)
+        self.assertNotIn("NOT SEEN", shown)
+
+    def test_without_postgresql_the_run_says_so_and_goes_on(self):
+        sys.path.insert(0, str(RUN.parent))
+        import database
+        import world
+        from unittest import mock
+        with tempfile.TemporaryDirectory() as directory:
+            w = world.World(BUILD_DIR, pathlib.Path(directory))
+            with mock.patch.object(database.glob, "glob", return_value=[]), \
+                    mock.patch.object(database.shutil, "which", return_value=None):
+                self.assertIsNone(w._try_database(lambda: database.Database(w.directory)))
+            self.assertEqual(w.no_database, "PostgreSQL is not installed")
+            self.assertNotIn("--postgres", w._arguments("pam_broker"))
+            # One that is there and does not come up.
+            w.database = w._try_database(lambda: database.Database(w.directory))
+            broken = w.database
+            with open(w.directory / "postgres.log", "a"):
+                broken.making.kill()
+            self.assertIsNone(w._try_database(broken.start))
+            self.assertIsNone(w.database)
+            self.assertIn("initdb", w.no_database)
 
     def judge_audit(self, audit):
         """The four questions, for an access of each of three missions."""

@@ -77,7 +77,7 @@ std::optional<std::string> oracle::judge(std::size_t m, const said& s, moment wa
         if (s.standing == "cascaded" || s.standing == "ended") return "says " + s.standing;
         return std::nullopt;
     }
-    if (m < blind_.size() && blind_[m]) return std::nullopt;
+    if (is_blind(m)) return std::nullopt;
     moment late = 0;
     if (behind_worst_ > 0) {
         // A heartbeat's age is counted from the youngest one's.

@@ -41,6 +41,7 @@ class oracle {
     // ... and is mended for this mission, or for all.
     void sees_again(std::size_t m);
     void sees_all_again();
+    bool is_blind(std::size_t m) const { return m < blind_.size() && blind_[m]; }
 
     // The receiver's wall clock at its start, against the true one: what it cannot know of itself.
     void started(moment wall, moment now);

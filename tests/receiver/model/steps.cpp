@@ -348,7 +348,8 @@ void world::settle_down(dice& d) {
     }
     for (std::size_t m = 0; m < truth_.size() && failure_.empty(); ++m) {
         const auto& f = truth_.now_of(m);
-        if (!truth_.permits(m, now_)) continue;
+        // An unnoticed old copy denies what it does not know to have been resumed.
+        if (!truth_.permits(m, now_) || judge_.is_blind(m)) continue;
         auto s = look(m);
         if (!s.permits && wants_word(m, s)) {
             at_once(m);
