@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -30,6 +31,14 @@ agent_view look_at(const std::string& name, const std::string& mission, int pid)
 std::string how_ended(int status) {
     if (WIFSIGNALED(status)) return "killed by signal " + std::to_string(WTERMSIG(status));
     return "exited with " + std::to_string(WEXITSTATUS(status));
+}
+
+// It has ended, and we have not asked yet how: its exit status is still to be had.
+bool to_be_reaped(int pid) {
+    const auto members = processes_of_group(pid);
+    return std::any_of(members.begin(), members.end(), [pid](const process_entry& p) {
+        return p.pid == pid && p.parent == ::getpid();
+    });
 }
 
 }  // namespace
@@ -144,7 +153,7 @@ void agent_table::release_gone() {
         const std::lock_guard hold(lock_);
         for (auto it = agents_.begin(); it != agents_.end();) {
             auto view = look_at(it->first, it->second.mission, it->second.group.pid);
-            if (view.state != "gone") {
+            if (view.state != "gone" || to_be_reaped(view.pid)) {
                 ++it;
                 continue;
             }

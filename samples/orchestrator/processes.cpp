@@ -33,7 +33,7 @@ std::vector<process_entry> processes_of_group(int group) {
         char state = '?';
         int parent = 0, its_group = 0;
         rest >> state >> parent >> its_group;
-        if (its_group == group) found.push_back({pid, state});
+        if (its_group == group) found.push_back({pid, state, parent});
     }
     ::closedir(proc);
     return found;

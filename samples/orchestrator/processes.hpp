@@ -9,6 +9,7 @@ namespace sample {
 struct process_entry {
     int pid = 0;
     char state = '?';  // proc(5): R S D T Z ...
+    int parent = 0;
 };
 // The members of a process group, zombies included.
 std::vector<process_entry> processes_of_group(int group);

@@ -20,7 +20,7 @@ class reporter {
     reporter(transmitter_api& api, std::string program);
     ~reporter();
 
-    // `kind` as the transmitter has it: completed | failed | anomaly | teardown. `about` names the
+    // `kind` as the transmitter has it: completed | failed | anomaly. `about` names the
     // thing, and with the kind makes the report one, however often it is sent.
     void tell(const std::string& mission, const std::string& kind, const std::string& about,
               json_object detail);

@@ -2,50 +2,41 @@
 //
 // Order matters. hold() is durable before the vault is asked, so a crash between the two leaves a
 // hold without a credential (destroying it later is harmless) and never a credential nobody minds.
-#include <openssl/rand.h>
-
-#include <stdexcept>
-
+// Roles of a database (--postgres) are roles.hpp's.
 #include "samples/common/subscriber.hpp"
+#include "samples/pam_broker/decisions.hpp"
+#include "samples/pam_broker/roles.hpp"
 #include "samples/pam_broker/vault_client.hpp"
 
 namespace {
 
 namespace ms = mission_signals;
+using sample::deny;
 using sample::json_object;
-
-std::string new_credential_id() {
-    unsigned char octets[12];
-    if (RAND_bytes(octets, sizeof octets) != 1) throw std::runtime_error("no randomness");
-    std::string text = "cred-";
-    constexpr char digits[] = "0123456789abcdef";
-    for (const unsigned char o : octets) {
-        text += digits[o >> 4];
-        text += digits[o & 15];
-    }
-    return text;
-}
+using sample::log_decision;
 
 class broker {
   public:
-    broker(ms::receiver& receiver, sample::vault_client& vault, std::string audience)
-        : receiver_(receiver), vault_(vault), audience_(std::move(audience)) {}
+    // `roles`: null without a database.
+    broker(ms::receiver& receiver, sample::vault_client& vault, sample::role_desk* roles,
+           std::string audience)
+        : receiver_(receiver), vault_(vault), roles_(roles), audience_(std::move(audience)) {}
 
     void add_handlers() {
-        ms::handler_options destroy{.name = "vault-destroy", .on = ms::terminal_effects()};
-        destroy.retry_max = std::chrono::seconds(5);
-        receiver_.on_effect(destroy, [this](const ms::task& t) {
-            return settled(t, "destroyed", vault_.destroy(t.name, "mission " + reason(t)));
-        });
-        receiver_.on_effect(
-            {.name = "vault-pause", .on = {ms::effect::suspended}}, [this](const ms::task& t) {
+        // One handler for all of it: the tasks of one held thing then follow each other, and a
+        // continuation never overtakes the pause before it.
+        ms::handler_options all{.name = "credential", .on = ms::terminal_effects()};
+        all.on.insert(all.on.end(), {ms::effect::suspended, ms::effect::resumed});
+        all.retry_max = std::chrono::seconds(5);
+        receiver_.on_effect(all, [this](const ms::task& t) {
+            if (sample::is_role_name(t.name)) return settle_role(t);
+            if (t.why == ms::effect::suspended)
                 return settled(t, "disabled",
                                vault_.change(t.name, "disable", "mission suspended"));
-            });
-        receiver_.on_effect(
-            {.name = "vault-continue", .on = {ms::effect::resumed}}, [this](const ms::task& t) {
+            if (t.why == ms::effect::resumed)
                 return settled(t, "enabled", vault_.change(t.name, "enable", "mission resumed"));
-            });
+            return settled(t, "destroyed", vault_.destroy(t.name, "mission " + reason(t)));
+        });
     }
 
     void add_to(sample::web_server& server) {
@@ -66,19 +57,10 @@ class broker {
         const std::string mission = sample::text_member(*body, "mission_id");
         const std::string secret = sample::text_member(*body, "secret");
 
-        auto [standing, authority] = receiver_.missions().look(mission);
-        if (!standing.permitted() || !authority) {
-            receiver_.missions().resolve(mission, std::chrono::seconds(2));
-            std::tie(standing, authority) = receiver_.missions().look(mission);
-        }
-        if (!standing.permitted()) return deny(response, mission, standing, "issue");
-        if (!authority || !authority->permits(audience_, "credentials." + secret)) {
-            const std::string why = "the mission's authority does not cover " + secret;
-            log("refuse", mission, standing, "issue", why);
-            return sample::refuse(response, 403, "insufficient_authority", why);
-        }
+        ms::answer standing;
+        if (!sample::may_have(receiver_, audience_, mission, secret, response, standing)) return;
 
-        const std::string id = new_credential_id();
+        const std::string id = "cred-" + sample::random_name();
         if (!receiver_.hold(mission, id, secret))
             return deny(response, mission, receiver_.missions().check(mission), "issue");
         const auto created = vault_.create(id, mission, secret);
@@ -90,7 +72,7 @@ class broker {
             return sample::refuse(response, 502, "vault",
                                   "the vault did not create the credential");
         }
-        log("permit", mission, standing, "issue", id);
+        log_decision("permit", mission, standing, "issue", id);
         sample::answer(response, 201,
                        json_object()
                            .add("credential_id", id)
@@ -106,9 +88,11 @@ class broker {
             if (held.name != id) continue;
             const auto standing = receiver_.missions().check(held.mission_id);
             if (!standing.permitted()) return deny(response, held.mission_id, standing, "renew");
+            if (roles_ && sample::is_role_name(id))
+                return roles_->renew(response, held.mission_id, id, standing);
             if (vault_.change(id, "renew", "mission active").status != 200)
                 return sample::refuse(response, 502, "vault", "the vault did not renew it");
-            log("permit", held.mission_id, standing, "renew", id);
+            log_decision("permit", held.mission_id, standing, "renew", id);
             return sample::answer(response, 200, json_object().add("expires_in", 900));
         }
         // Gone with its mission, or never issued: the mission's own answer if the caller names one.
@@ -135,24 +119,15 @@ class broker {
 
     static std::string reason(const ms::task& t) { return std::string(ms::name(t.why)); }
 
-    void deny(httplib::Response& response, const std::string& mission, const ms::answer& standing,
-              const char* action) {
-        log("refuse", mission, standing, action, standing.reason());
-        sample::answer(response, 403, sample::refusal_body(standing, mission));
-    }
-
-    static void log(const char* decision, const std::string& mission, const ms::answer& standing,
-                    const char* action, std::string_view reason) {
-        sample::log_line(sample::event_line("pam_broker", "decision")
-                             .add("decision", decision)
-                             .add("mission", mission)
-                             .add("version", standing.version)
-                             .add("action", action)
-                             .add("reason", reason));
+    // Started without the database that it was made in, a role stays held: asked for again and
+    // again, until somebody brings the database back.
+    ms::outcome settle_role(const ms::task& t) {
+        return roles_ ? roles_->settle(t) : ms::outcome::failed("a role, and no --postgres");
     }
 
     ms::receiver& receiver_;
     sample::vault_client& vault_;
+    sample::role_desk* const roles_;
     const std::string audience_;
 };
 
@@ -162,6 +137,7 @@ int main(int argc, char** argv) {
     CLI::App app{"A broker of credentials that end with their mission", "pam_broker"};
     sample::service_flags flags{.name = "pam_broker"};
     ms::options options;
+    sample::role_database::settings database;
     std::string vault_url, vault_token_file, push_host = "localhost", push_authorization_file;
     int push_port = 0;
     flags.add_to(app);
@@ -172,6 +148,11 @@ int main(int argc, char** argv) {
     app.add_option("--push-authorization-file", push_authorization_file,
                    "What the transmitter must present in Authorization")
         ->required();
+    app.add_option("--postgres", database.connection,
+                   "libpq connection string of a role with CREATEROLE: POST /roles makes roles");
+    app.add_option("--postgres-password-file", database.password_file,
+                   "Its password, where the connection string has none");
+    app.add_option("--postgres-group", database.group, "A role whose rights the new ones have");
     return sample::run_main(app, argc, argv, [&] {
         sample::block_stop_signals();
         options.delivery = ms::delivery::push;
@@ -188,10 +169,17 @@ int main(int argc, char** argv) {
                                    sample::read_token(vault_token_file));
         const auto receiver = ms::make_receiver(options);
         sample::log_changes(*receiver, flags.name);
-        broker b(*receiver, vault, options.audience);
+        std::unique_ptr<sample::role_database> roles_at;
+        std::unique_ptr<sample::role_desk> roles;
+        if (!database.connection.empty()) {
+            roles_at = sample::make_role_database(database);
+            roles = std::make_unique<sample::role_desk>(*receiver, *roles_at, options.audience);
+        }
+        broker b(*receiver, vault, roles.get(), options.audience);
         b.add_handlers();
         sample::web_server server(flags);
         b.add_to(server);
+        if (roles) roles->add_to(server);
         sample::add_view_routes(server, *receiver);
         receiver->start();
         return sample::serve(server, flags, [&] { receiver->stop(); });

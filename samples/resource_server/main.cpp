@@ -6,11 +6,17 @@
 #include "samples/common/subscriber.hpp"
 
 #include <atomic>
+#include <mutex>
+#include <set>
 
 namespace {
 
 namespace ms = mission_signals;
 using sample::json_object;
+using std::chrono::steady_clock;
+
+// How old the word of Mission Status may be when a period is closed, from the question on.
+constexpr std::chrono::milliseconds word_max_age{2000};
 
 class accounting_api {
   public:
@@ -29,6 +35,10 @@ class accounting_api {
         server.Post("/journal-entries", guarded("journal-entries.write", [this](json_object& body) {
                         body.add("entry", ++posted_);
                     }));
+        server.Post(R"(/periods/([0-9A-Za-z-]{1,16})/close)",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        close_period(request, response);
+                    });
     }
 
   private:
@@ -68,6 +78,59 @@ class accounting_api {
         };
     }
 
+    // The commit boundary: nothing is asked any more between the last look and the deed.
+    void close_period(const httplib::Request& request, httplib::Response& response) {
+        static const std::string action = "journal-entries.write";
+        const std::string mission = request.get_header_value("Mission-Id");
+        const std::string period = request.matches[1];
+        // What is known to be over, or held, needs no question.
+        auto heard = receiver_.missions().check(mission);
+        ms::confirmation word;
+        if (!ms::is_terminal(heard.what) && heard.what != ms::standing::suspended)
+            word = receiver_.missions().confirm(mission, word_max_age);
+
+        const std::lock_guard hold(closing_);
+        heard = receiver_.missions().check(mission);
+        const auto age = steady_clock::now() - word.sent_at;
+        std::string why;
+        if (word.answered() && word.state != "active") {
+            why = "mission " + word.state;
+        } else if (!heard.permitted()) {
+            why = heard.reason();
+        } else if (!word.answered()) {
+            why = "not confirmed: " + word.error;
+        } else if (!word.authority || !word.authority->permits(audience_, action)) {
+            why = "the mission's authority does not cover " + action;
+        } else if (age > word_max_age) {
+            why = "the word of Mission Status is older than " +
+                  std::to_string(word_max_age.count()) + " ms";
+        }
+        json_object body;
+        if (!why.empty()) {
+            body.add("error", "not_confirmed")
+                .add("state", ms::name(heard.what))
+                .add("reason", why)
+                .add("mission", mission)
+                .add("version", heard.version);
+            return decide(response, 403, body, mission, heard, "periods.close", why);
+        }
+        const bool first = closed_.insert(period).second;
+        using std::chrono::duration_cast;
+        body.add("mission", mission)
+            .add("version", word.version)
+            .add("period", period)
+            .add("closed", true)
+            .add("repeated", !first)
+            .add(
+                "status_iat",
+                static_cast<std::int64_t>(
+                    duration_cast<std::chrono::seconds>(word.issued_at.time_since_epoch()).count()))
+            .add("age_us",
+                 static_cast<std::int64_t>(duration_cast<std::chrono::microseconds>(age).count()));
+        decide(response, 200, body, mission, heard, "periods.close",
+               "confirmed by Mission Status, version " + std::to_string(word.version));
+    }
+
     void decide(httplib::Response& response, int status, const json_object& body,
                 const std::string& mission, const ms::answer& standing, const std::string& action,
                 std::string_view reason) {
@@ -83,6 +146,8 @@ class accounting_api {
     ms::receiver& receiver_;
     const std::string audience_;
     std::atomic<std::int64_t> posted_{0};
+    std::mutex closing_;
+    std::set<std::string> closed_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from audit import AuditFailed, audit
+from evidence import EvidencePhases
 from families import FamilyPhases
 from operator_client import Operator, Refused
 from probe import Group, Guard, Https, Seen, Watch, now_ns
@@ -16,7 +17,7 @@ from world import MISSIONS, SUBSCRIBERS
 PATIENCE = 10
 
 
-class Story(FamilyPhases):
+class Story(FamilyPhases, EvidencePhases):
     def __init__(self, world, timeline):
         self.world, self.timeline = world, timeline
         self.operator = Operator(world, world.keys["operator"])
@@ -34,6 +35,9 @@ class Story(FamilyPhases):
         }
         self.missions, self.groups = {}, {}
         self.credential = None
+        self.evidence = {"call_refused": None, "credential_destroyed": None,
+                         "process_group_gone": None, "role_gone": None, "session_ended": None}
+        self.role = self.session = self.catalog = None
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -152,6 +156,7 @@ class Story(FamilyPhases):
             status, body = self.caller("report", method, path)()
             if status != 200:
                 self.problem(f"work: {method} {path} was answered {status} {body}")
+        self.open_database()
 
     def open_secret(self, http=None):
         http = http or self.connection("vault")
@@ -163,6 +168,7 @@ class Story(FamilyPhases):
         guard = self.guard()
         refused = Watch(self.refused("report", "suspended"), PATIENCE)
         paused = Watch(self.groups["report"].paused, PATIENCE)
+        closed = self.database_closed()
         version, sent = self.operator.lifecycle(
             self.missions["report"], "suspend", "controlling asks for a second look")
         self.effect("suspend", "refused_ms", refused.result(), sent,
@@ -172,12 +178,14 @@ class Story(FamilyPhases):
         vault = self.connection("vault")
         self.expect("suspend", "the vault refuses: credential disabled",
                     lambda: self.open_secret(vault)[1].get("error") == "credential_disabled")
+        closed(sent)
         self.check_guard(guard, "suspend")
 
     def resume(self):
         self.timeline.phase("resume", "the look was satisfying")
         guard = self.guard()
         served = Watch(self.served("report"), PATIENCE)
+        opened = self.database_opened()
         version, sent = self.operator.lifecycle(self.missions["report"], "resume", "looks right")
         self.effect("resume", "served_ms", served.result(), sent,
                     f"resource server serves again (version {version})")
@@ -185,6 +193,7 @@ class Story(FamilyPhases):
         vault = self.connection("vault")
         self.expect("resume", "the vault opens again",
                     lambda: self.open_secret(vault)[0] == 200)
+        opened(sent)
         self.check_guard(guard, "resume")
 
     def narrow(self):
@@ -224,6 +233,7 @@ class Story(FamilyPhases):
         refused = Watch(self.refused("report", "completed"), PATIENCE)
         gone = Watch(destroyed, PATIENCE)
         halted = Watch(self.groups["report"].halted, PATIENCE)
+        dropped = self.database_dropped()
         version, sent = self.operator.lifecycle(
             self.missions["report"], "complete", "third quarter closed")
         self.effect("complete", "refused_ms", refused.result(), sent,
@@ -233,6 +243,8 @@ class Story(FamilyPhases):
         self.effect("complete", "halted_ms", halted.result(), sent,
                     "agent and helper have ended")
         self.expect("complete", "no child is left behind", self.groups["report"].reaped)
+        dropped(sent)
+        self.keep_evidence(refused.result(), gone.result())
         broker = self.connection("pam_broker")
         status, body = broker.json(
             "POST", f"/credentials/{self.credential['credential_id']}/renew", {},
@@ -352,13 +364,17 @@ class Story(FamilyPhases):
         try:
             self.operator.warm_up()
             for phase in (self.approve, self.work, self.suspend, self.resume, self.narrow,
-                          self.complete, self.family, self.report, self.partition,
-                          self.catch_up):
+                          self.complete, self.tell_evidence, self.family, self.report,
+                          self.partition, self.catch_up):
                 phase()
             lost = self.count_lost()
             audited = audit(self)
         except (Refused, AuditFailed, OSError, KeyError, ValueError, subprocess.SubprocessError) as e:
             self.problem(f"{type(e).__name__}: {e}")
+        finally:
+            self.close_database()
         seen = all(ms is not None for effects in self.times.values() for ms in effects.values())
-        ok = seen and not self.problems and lost == 0 and audited is not None
-        return {"ok": ok, **self.times, "lost": lost, "audit": audited}
+        ok = seen and not self.problems and lost == 0 and audited is not None \
+            and self.evidence_holds()
+        return {"ok": ok, "database": None, **self.times, "lost": lost, "evidence": self.evidence,
+                "audit": audited}

@@ -5,6 +5,7 @@ not link the receiver library looks at what happens, and when."""
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -42,7 +43,24 @@ The audit of what has happened (docs/audit.md):
   {ctl} audit --verify
   {ctl} mission tree {story.missions.get("errand", "MISSION")}
 
+{database_hint(world)}
 Logs and state are in {world.directory}. Ctrl-C stops all of it and removes them.
+"""
+
+
+def database_hint(world) -> str:
+    if world.database is None:
+        return f"There is no database here: {world.no_database}."
+    psql = world.database
+    ctl = f"{world.program('missionctl')} --config {world.missionctl_config}"
+    return f"""A PostgreSQL role for a mission, and how it goes with it:
+
+  {ctl} mission create {MISSIONS}/quarterly-report.json --expires-in 2h
+  curl --cacert {world.authority.ca_file} -H "Authorization: Bearer $(cat {world.directory}/agent.token)" \\
+       --json '{{"mission_id":"MISSION","secret":"ledger-db"}}' {world.url('pam_broker')}/roles
+  PGPASSWORD={psql.passwords['super']} psql -h {psql.folder} -U super -d ledger -c '\\du mission_*'
+  {ctl} mission revoke MISSION
+  grep '"teardown".*mission_' {world.directory}/pam_broker.log
 """
 
 
@@ -65,6 +83,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupted)
     # The watching threads are many and short of breath.
     sys.setswitchinterval(0.0005)
+    os.umask(0o077)  # nobody else's: logs, state and keys
     directory = pathlib.Path(tempfile.mkdtemp(prefix="mission-run-"))
     timeline = Timeline()
     world = World(options.build_dir.resolve(), directory)
@@ -75,6 +94,10 @@ def main() -> int:
         world.start_tokens()
         for name, process in world.processes.items():
             timeline.note(f"{name:<20} pid {process.pid:<8} port {world.ports[name]}")
+        if world.database is not None:
+            timeline.note(f"{'PostgreSQL':<20} pid {world.database.process.pid:<8} a socket")
+        else:
+            timeline.note(f"without a database: {world.no_database}")
         story = Story(world, timeline)
         answer = story.tell()
         timeline.phase("end", "ok" if answer["ok"] else "not ok")

@@ -14,6 +14,7 @@ import subprocess
 import time
 
 from certificates import Authority, ClientKey
+from database import GROUP, Database, NoDatabase
 from probe import Https, children_of, process_state
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -68,6 +69,7 @@ class World:
             {"client_id": n, "client_secret": s} for n, s in self.agent_secrets.items()]}))
         self.missionctl_config = directory / "missionctl.toml"
         self.processes = {}
+        self.database, self.no_database = None, ""
         self._write_configurations()
 
     # -- files ------------------------------------------------------------------------------------
@@ -169,13 +171,17 @@ ca_file = "{self.authority.ca_file}"
                           "--vault-token-file", str(d / "vault-admin.token"),
                           "--push-port", str(self.ports["push"]),
                           "--push-authorization-file", str(d / "push.token")]
+            if self.database is not None:
+                arguments += ["--postgres", self.database.connection(),
+                              "--postgres-password-file", str(d / "warden.password"),
+                              "--postgres-group", GROUP]
         if name == TOKENS:
             arguments = [self.program(name), *listen, *self._receiver_of(name, "https://as.example"),
                          "--url", self.url(name), "--clients", str(d / "clients.json"),
                          "--signing-key", str(d / "access-token.key"),
                          "--refresh-tokens", str(d / "refresh-tokens.jsonl")]
         if name == "orchestrator":
-            arguments += ["--reports", "--agent-output", str(d), "--", self.program("agent"),
+            arguments += ["--reports", "--queue", str(d / "work.jsonl"), "--agent-output", str(d), "--", self.program("agent"),
                           "--resource-server", self.url("resource_server"),
                           "--broker", self.url("pam_broker"), "--vault", self.url("vault"),
                           "--ca-file", str(self.authority.ca_file),
@@ -235,10 +241,25 @@ ca_file = "{self.authority.ca_file}"
                     found.append(json.loads(line))
         return found
 
+    def _try_database(self, step):
+        """Without PostgreSQL the run goes on, and says why."""
+        try:
+            return step()
+        except (NoDatabase, OSError, subprocess.SubprocessError) as e:
+            self.no_database = str(e)
+            if self.database is not None:
+                self.database.stop()
+            self.database = None
+
     def start_all(self):
+        self.database = self._try_database(lambda: Database(self.directory))
         self.start("transmitter")
         self.start("vault")
         self.wait_ready("transmitter", "/.well-known/ssf-configuration")
+        if self.database is not None:
+            self._try_database(self.database.start)
+        if self.database is not None:
+            self._private("warden.password", self.database.passwords["warden"])
         for name in SUBSCRIBERS:
             self.start(name)
         self.wait_ready("vault", "/healthz")
@@ -264,6 +285,8 @@ ca_file = "{self.authority.ca_file}"
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
+        if self.database is not None:
+            self.database.stop()
         for _ in range(100):
             orphans = children_of(os.getpid())
             if not orphans:

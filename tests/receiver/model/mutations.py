@@ -4,7 +4,8 @@ find a history in which that permits what has ended, or denies what has to be pe
     mutations.py BUILD [NAME...]    after `cmake --build BUILD --target test_receiver_model`
 
 Works on copies: one source is compiled anew, and linked in front of the library it is from.
-MISSION_MODEL_STEPS: how many steps each is given at most (3,000,000; the rare ones need them)."""
+MISSION_MODEL_STEPS: how many steps each is given at most (3,000,000; the rare ones
+need them)."""
 
 import json
 import os
