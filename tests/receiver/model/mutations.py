@@ -66,8 +66,6 @@ MUTATIONS = [
      "receipt.mono + bound - 0 * age"),
     ("an answer that was overtaken decides", "receiver/engine/engine.cpp",
      "} else if (overtaken) {", "} else if (overtaken && !word.has_value()) {"),
-    ("not_found that was overtaken decides", "receiver/engine/engine.cpp",
-     "} else if (overtaken) {", "} else if (overtaken && word.has_value()) {"),
     ("an answer from before the epoch confirms in it", "receiver/engine/engine.cpp",
      "if (asked.epoch != fresh_.word().epoch) a.confirms = false;", ""),
     ("an old copy of the state is believed", "receiver/engine/engine.cpp",
@@ -77,9 +75,6 @@ MUTATIONS = [
     ("who is forgotten leaves no trace", "receiver/engine/engine_missions.cpp",
      "    evicted_at(key) = ++revision_;\n    w.forgotten.push_back(key);",
      "    w.forgotten.push_back(key);"),
-    ("who is forgotten and told of anew leaves no trace", "receiver/engine/engine.cpp",
-     "std::max(s->doubted_at, evicted_at(key)) > asked.revision",
-     "s->doubted_at > asked.revision"),
     ("a lost state leaves no trace", "receiver/engine/engine_load.cpp",
      "raise_horizon(before_this_second(hooks_.now()), w);", ""),
 ]
