@@ -21,7 +21,7 @@ struct seen {
 };
 
 seen look(const store::rows& rows, const issuer_service& issuer, const std::string& id,
-          bool clock_ok) {
+          authority_part part, bool clock_ok) {
     seen out;
     auto m = rows.find_mission(issuer.id, id);
     if (!m) return out;
@@ -33,7 +33,7 @@ seen look(const store::rows& rows, const issuer_service& issuer, const std::stri
     out.pending = is_pending(rows, m->state, now, clock_ok) ||
                   (parent && is_pending(rows, *parent, now, clock_ok));
     if (out.pending) return out;
-    out.view = view_of(rows, std::move(*m));
+    out.view = view_of(rows, std::move(*m), part);
     if (parent) out.view->parent_state = parent->state;
     return out;
 }
@@ -63,7 +63,7 @@ void load(issuer_service& issuer, std::string id, int left, loaded done) {
     const bool clock_ok = clock_trusted(*issuer.common);
     issuer.common->db->read(
         [found, id, &issuer, clock_ok](const store::rows& rows) {
-            *found = look(rows, issuer, id, clock_ok);
+            *found = look(rows, issuer, id, authority_part::in_force, clock_ok);
         },
         [&issuer, id, left, found, clock_ok, done](result<void> read) {
             if (!read) return done(read.error());
@@ -113,18 +113,20 @@ void load_mission(issuer_service& issuer, std::string mission_id,
     load(issuer, std::move(mission_id), tries, std::move(done));
 }
 
-void load_mission_here(issuer_service& issuer, const std::string& mission_id, const loaded& done) {
+void load_mission_here(issuer_service& issuer, const std::string& mission_id, authority_part part,
+                       const loaded& done) {
     seen found;
     const bool clock_ok = clock_trusted(*issuer.common);
     const auto read = issuer.common->db->read_now(
-        [&](const store::rows& rows) { found = look(rows, issuer, mission_id, clock_ok); });
+        [&](const store::rows& rows) { found = look(rows, issuer, mission_id, part, clock_ok); });
     if (!read) return done(read.error());
     looked(issuer, mission_id, tries, std::move(found), clock_ok, done);
 }
 
-mission_view view_of(const store::rows& rows, store::mission m) {
+mission_view view_of(const store::rows& rows, store::mission m, authority_part part) {
     mission_view v;
-    v.in_force = rows.authority(m.state.row, m.state.authority_revision).value_or("[]");
+    if (part == authority_part::in_force)
+        v.in_force = rows.authority(m.state.row, m.state.authority_revision).value_or("[]");
     v.log_epoch = rows.log_epoch();
     const auto keys_by_name = [&](const std::optional<std::string>& id) {
         const auto named = id ? rows.find_mission(m.record.issuer, *id) : std::nullopt;

@@ -32,13 +32,16 @@ struct mission_view {
 // version (I12). mission_not_found; errors of the store. `done` runs on a reader thread.
 void load_mission(issuer_service& issuer, std::string mission_id,
                   std::function<void(result<mission_view>)> done);
-// The same for whoever is on a worker already: the first look is taken there, and `done` called
-// from it unless something has to be written. THREAD: workers.
-void load_mission_here(issuer_service& issuer, const std::string& mission_id,
+// What a view holds of the authority in force: an answer about the state alone does not read it.
+enum class authority_part { in_force, none };
+// The same where the caller is: the first look is taken there, and `done` called from it unless
+// something has to be written. Blocks for the look.
+void load_mission_here(issuer_service& issuer, const std::string& mission_id, authority_part part,
                        const std::function<void(result<mission_view>)>& done);
 
 // The view of one row, inside a snapshot or a decision.
-mission_view view_of(const store::rows& rows, store::mission m);
+mission_view view_of(const store::rows& rows, store::mission m,
+                     authority_part part = authority_part::in_force);
 
 // A transaction identifier of a change.
 std::string new_txn(issuer_service& issuer);

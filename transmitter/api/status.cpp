@@ -33,7 +33,7 @@ void handle(issuer_service& issuer, const authenticator& auth, rate_limiter& rat
         (!wanted.audience || (!client.audience.empty() && *wanted.audience == client.audience));
     const auto asked_at = issuer.common->time->now();
     load_mission_here(
-        issuer, form.mission_id,
+        issuer, form.mission_id, wanted.audience ? authority_part::in_force : authority_part::none,
         [&issuer, &client, wanted, allowed, asked_at, respond](result<mission_view> v) {
             if (v && (!allowed || !may_know(client, keys_of(v->mission))))
                 v = error{errc::mission_not_found};
