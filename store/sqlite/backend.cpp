@@ -302,6 +302,8 @@ class sqlite_backend final : public engine::backend {
             lease.position = read_position(c);  // from here on it stands still
         }
         fn(sqlite_rows(c, lease.position, now));
+        // Outdated already, as under writing it always is: not kept open for nothing.
+        if (commits_.load() != commits) lease.end();
         pool_.give_back(std::move(lease));
     }
 
