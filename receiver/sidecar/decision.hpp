@@ -83,6 +83,7 @@ decision judge(const ms::mission_cache& missions, const reference& of, const wan
 // X-Mission-Version; WWW-Authenticate with 401.
 net::http_response guard_response(const decision& d);
 
+// Of this door and of the control socket. Not to be kept by caches.
 net::http_response json_response(int status, std::string body);
 // {"error","error_description"}
 net::http_response error_response(int status, std::string_view code, std::string_view description);
