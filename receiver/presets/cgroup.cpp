@@ -239,14 +239,8 @@ handler cgroup_handler(cgroup_control o) {
     if (o.root.empty() || o.root.front() != '/')
         throw setup_error("the root of a cgroup handler must be an absolute path");
     if (o.path.empty()) throw setup_error("the path of a cgroup handler is empty");
-    return [o = std::move(o)](const task& t) -> outcome {
-        if (!is_pause(t.why) && !is_continue(t.why) && !is_end(t.why))
-            return outcome::done("nothing to do");
-        try {
-            return run(o, t);
-        } catch (const unfit_value& e) {
-            return outcome::failed(e.what());
-        }
+    return [o = std::move(o)](const task& t) {
+        return run_when_it_acts(t, [&] { return run(o, t); });
     };
 }
 

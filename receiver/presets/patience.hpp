@@ -72,6 +72,19 @@ inline bool takes_away(ms::effect e) noexcept {
     return is_end(e) || e == ms::effect::suspended;
 }
 
+// Runs what pauses, continues or ends what is held; nothing else has anything to do. A value that
+// fits nowhere is a failure with its reason.
+template <class Run>
+ms::outcome run_when_it_acts(const ms::task& t, const Run& run) {
+    if (!is_pause(t.why) && !is_continue(t.why) && !is_end(t.why))
+        return ms::outcome::done("nothing to do");
+    try {
+        return run();
+    } catch (const ms::unfit_value& e) {
+        return ms::outcome::failed(e.what());
+    }
+}
+
 // "1 session", "2 sessions".
 inline std::string counted(std::size_t n, const std::string& what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");

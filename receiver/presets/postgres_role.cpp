@@ -138,14 +138,8 @@ handler postgres_role_handler(postgres_role o) {
     if (o.connection.empty()) throw setup_error("a postgres_role handler needs a connection");
     if (o.role.empty()) throw setup_error("the role's template is empty");
     if (!o.reassign_to.empty() && !o.drop) throw setup_error("reassign_to belongs to drop");
-    return [o = std::move(o)](const task& t) -> outcome {
-        if (!is_pause(t.why) && !is_continue(t.why) && !is_end(t.why))
-            return outcome::done("nothing to do");
-        try {
-            return ending(o, t).run();
-        } catch (const unfit_value& e) {
-            return outcome::failed(e.what());
-        }
+    return [o = std::move(o)](const task& t) {
+        return run_when_it_acts(t, [&] { return ending(o, t).run(); });
     };
 }
 

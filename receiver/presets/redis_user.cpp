@@ -124,14 +124,8 @@ handler redis_user_handler(redis_user o) {
     if (o.address == "unix:") throw setup_error("the address of Redis names no socket");
     if (o.user.empty()) throw setup_error("the user's template is empty");
     if (!o.admin.empty() && o.password.empty()) throw setup_error("admin needs a password");
-    return [o = std::move(o)](const task& t) -> outcome {
-        if (!is_pause(t.why) && !is_continue(t.why) && !is_end(t.why))
-            return outcome::done("nothing to do");
-        try {
-            return ending(o, t).run();
-        } catch (const unfit_value& e) {
-            return outcome::failed(e.what());
-        }
+    return [o = std::move(o)](const task& t) {
+        return run_when_it_acts(t, [&] { return ending(o, t).run(); });
     };
 }
 
