@@ -3,8 +3,6 @@
 #include <ctime>
 
 #include "base/json.hpp"
-#include "jose/digest.hpp"
-#include "jose/jws.hpp"
 #include "mission_signals/presets.hpp"
 #include "receiver/presets/confined.hpp"
 #include "receiver/presets/limits.hpp"
@@ -26,8 +24,6 @@ namespace jose = mission::jose;
 namespace net = mission::net;
 namespace limits = mission::receiver::presets::limits;
 using form = std::vector<std::pair<std::string, std::string>>;
-
-constexpr std::int64_t assertion_seconds = 60;
 
 std::string error_code(const net::http_response& r) {
     const auto parsed = json::parse(r.body, limits::secret_bytes);
@@ -127,24 +123,11 @@ class revocation {
         return r;
     }
 
-    // RFC 7523 section 3, a fresh one each time: a `jti` is good once.
     std::string assertion() const {
-        const auto now = static_cast<std::int64_t>(std::time(nullptr));
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::member(w, "iss", o_.client_id);
-        json::member(w, "sub", o_.client_id);
-        json::member(
-            w, "aud",
-            o_.assertion_audience.empty() ? o_.revocation_endpoint : o_.assertion_audience);
-        json::member(w, "jti", jose::random_id(16));
-        json::key(w, "iat");
-        w.Int64(now);
-        json::key(w, "exp");
-        w.Int64(now + assertion_seconds);
-        w.EndObject();
-        auto made = jose::sign_compact(*key_, "JWT", json::text(b));
+        auto made = mission::receiver::client_assertion(
+            *key_, o_.client_id,
+            o_.assertion_audience.empty() ? o_.revocation_endpoint : o_.assertion_audience,
+            static_cast<std::int64_t>(std::time(nullptr)));
         if (!made) throw unfit_value("the assertion cannot be signed: " + made.error().message());
         return std::move(*made);
     }

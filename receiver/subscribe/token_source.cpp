@@ -109,20 +109,7 @@ class source final : public token_source, public std::enable_shared_from_this<so
 
     result<std::string> assertion(std::string_view audience) const override {
         if (!o_.who.key) return error{errc::bad_configuration, "there is no private key"};
-        const auto now = o_.now().wall / 1000;
-        json::buffer b;
-        json::writer w(b);
-        w.StartObject();
-        json::member(w, "iss", o_.who.client_id);
-        json::member(w, "sub", o_.who.client_id);
-        json::member(w, "aud", audience);
-        json::member(w, "jti", jose::random_id(16));
-        json::key(w, "iat");
-        w.Int64(now);
-        json::key(w, "exp");
-        w.Int64(now + assertion_seconds);
-        w.EndObject();
-        return jose::sign_compact(*o_.who.key, "JWT", json::text(b));
+        return client_assertion(*o_.who.key, o_.who.client_id, audience, o_.now().wall / 1000);
     }
 
     result<void> authorize(net::client_request& request, const usable& token) const override {
@@ -384,6 +371,23 @@ class source final : public token_source, public std::enable_shared_from_this<so
 };
 
 }  // namespace
+
+result<std::string> client_assertion(const jose::private_key& key, std::string_view client_id,
+                                     std::string_view audience, std::int64_t now) {
+    json::buffer b;
+    json::writer w(b);
+    w.StartObject();
+    json::member(w, "iss", client_id);
+    json::member(w, "sub", client_id);
+    json::member(w, "aud", audience);
+    json::member(w, "jti", jose::random_id(16));
+    json::key(w, "iat");
+    w.Int64(now);
+    json::key(w, "exp");
+    w.Int64(now + assertion_seconds);
+    w.EndObject();
+    return jose::sign_compact(key, "JWT", json::text(b));
+}
 
 std::string basic_credentials(std::string_view client_id, std::string_view client_secret) {
     return jose::base64_encode(net::percent_encode(client_id) + ":" +

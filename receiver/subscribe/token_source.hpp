@@ -79,6 +79,10 @@ std::string basic_credentials(std::string_view client_id, std::string_view clien
 std::shared_ptr<token_source> make_token_source(std::shared_ptr<net::http_client> http,
                                                 token_options o);
 
+// RFC 7523 section 3: good for a minute from `now`, a NumericDate; a fresh one each time, for its
+// `jti` is good once.
+result<std::string> client_assertion(const jose::private_key& key, std::string_view client_id,
+                                     std::string_view audience, std::int64_t now);
 inline constexpr std::string_view client_assertion_type =
     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
