@@ -4,12 +4,10 @@
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
+#include "jose/numeric_date.hpp"
 
 namespace mission::receiver::sidecar {
 namespace {
-
-// NumericDates beyond the year 9999 would overflow arithmetic and mean nothing.
-constexpr double max_numeric_date = 253'402'300'799.0;
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -27,15 +25,6 @@ bool type_allowed(std::string_view typ, const token_issuer& by) {
     return std::find(by.types.begin(), by.types.end(), t) != by.types.end();
 }
 
-// nullopt: absent. bad_claims: no NumericDate (RFC 7519 section 2).
-result<std::optional<wall_time>> date(const json::value& claims, std::string_view name) {
-    const auto* v = json::find(claims, name);
-    if (!v) return std::optional<wall_time>();
-    if (!v->IsNumber() || !(v->GetDouble() >= 0) || v->GetDouble() > max_numeric_date)
-        return error{errc::bad_claims, std::string(name)};
-    return std::optional(from_numeric_date(static_cast<std::int64_t>(v->GetDouble())));
-}
-
 bool names_audience(const json::value& claims, std::string_view wanted) {
     const auto* aud = json::find(claims, "aud");
     if (!aud) return false;
@@ -48,13 +37,13 @@ bool names_audience(const json::value& claims, std::string_view wanted) {
 }
 
 result<wall_time> check_times(const json::value& claims, const token_issuer& by, wall_time now) {
-    const auto exp = date(claims, "exp");
+    const auto exp = jose::numeric_date(claims, "exp");
     if (!exp) return exp.error();
     if (!*exp) return error{errc::bad_claims, "exp"};
     const auto until = **exp + by.clock_skew;
     if (until <= now) return error{errc::token_expired, "exp"};
     for (const std::string_view name : {"nbf", "iat"}) {
-        const auto at = date(claims, name);
+        const auto at = jose::numeric_date(claims, name);
         if (!at) return at.error();
         if (*at && **at > now + by.clock_skew)
             return error{errc::issued_in_future, std::string(name)};

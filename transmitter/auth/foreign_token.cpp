@@ -3,13 +3,12 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "jose/numeric_date.hpp"
 #include "transmitter/auth/access_token.hpp"
 
 namespace mission::transmitter {
 namespace {
 
-// NumericDates beyond the year 9999 would overflow arithmetic and mean nothing.
-constexpr double max_numeric_date = 253'402'300'799.0;
 constexpr std::size_t audiences_max = 64;
 
 std::string lower(std::string_view text) {
@@ -37,15 +36,6 @@ std::vector<jose::alg> allowed_algs(const token_issuer_config& issuer) {
         if (const auto a = jose::parse_alg(text)) out.push_back(*a);
     if (out.empty()) out = {jose::alg::es256, jose::alg::rs256, jose::alg::ps256, jose::alg::eddsa};
     return out;
-}
-
-// A NumericDate may have a fraction (RFC 7519 section 2). nullopt: absent; bad_claims: unusable.
-result<std::optional<wall_time>> date(const json::value& claims, std::string_view name) {
-    const auto* v = json::find(claims, name);
-    if (!v) return std::optional<wall_time>();
-    if (!v->IsNumber() || !(v->GetDouble() >= 0) || v->GetDouble() > max_numeric_date)
-        return error{errc::bad_claims, std::string(name)};
-    return std::optional(from_numeric_date(static_cast<std::int64_t>(v->GetDouble())));
 }
 
 // A string, or an array of strings.
@@ -99,7 +89,7 @@ result<foreign_claims> read_claims(const json::value& claims, const token_issuer
 
 result<void> check_start(const json::value& claims, wall_time now) {
     for (const std::string_view name : {"iat", "nbf"}) {
-        const auto at = date(claims, name);
+        const auto at = jose::numeric_date(claims, name);
         if (!at) return at.error();
         if (*at && **at > now + limits::clock_skew)
             return error{errc::issued_in_future, std::string(name)};
@@ -135,7 +125,7 @@ result<foreign_claims> verify_jwt(const jose::compact& token, const token_issuer
     auto out = read_claims(*claims, issuer);
     if (!out) return out;
     if (out->audiences.empty()) return error{errc::bad_claims, "aud"};
-    const auto exp = date(*claims, "exp");
+    const auto exp = jose::numeric_date(*claims, "exp");
     if (!exp || !*exp || !json::find(*claims, "iat")) return error{errc::bad_claims, "exp or iat"};
     if (**exp <= now) return error{errc::token_expired};
     if (auto r = check_start(*claims, now); !r) return r.error();
@@ -158,7 +148,7 @@ result<foreign_claims> read_introspection(std::string_view body, const token_iss
         return error{errc::bad_claims, "client_id"};
     auto out = read_claims(*answer, issuer);
     if (!out) return out;
-    const auto exp = date(*answer, "exp");
+    const auto exp = jose::numeric_date(*answer, "exp");
     if (!exp) return exp.error();
     if (*exp && **exp <= now) return error{errc::token_expired};
     if (auto r = check_start(*answer, now); !r) return r.error();
