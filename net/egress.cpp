@@ -1,5 +1,6 @@
 // The egress policy: which addresses we connect to on somebody else's word.
 #include "net/egress.hpp"
+#include "base/ascii.hpp"
 
 #include <arpa/inet.h>
 
@@ -106,10 +107,7 @@ error refused(std::string_view text, std::string_view reason) {
 }
 
 std::string lower(std::string_view s) {
-    std::string out(s);
-    for (char& c : out) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
+    auto out = ascii_lower(s);
     if (out.ends_with('.')) out.pop_back();
     return out;
 }

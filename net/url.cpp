@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.hpp"
 #include "net/http.hpp"
 
 namespace mission::net {
@@ -31,14 +32,6 @@ bool is_unreserved(char c) {
 
 error bad(const char* why) {
     return {errc::invalid_argument, std::string("URL: ") + why};
-}
-
-std::string lower(std::string_view s) {
-    std::string out(s);
-    std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    return out;
 }
 
 }  // namespace
@@ -123,7 +116,7 @@ result<url> parse_url(std::string_view text) {
     url out;
     const auto colon = text.find("://");
     if (colon == std::string_view::npos) return bad("no scheme");
-    out.scheme = lower(text.substr(0, colon));
+    out.scheme = ascii_lower(text.substr(0, colon));
     if (out.scheme != "https" && out.scheme != "http") return bad("neither https nor http");
     out.port = out.scheme == "https" ? 443 : 80;
     text.remove_prefix(colon + 3);
@@ -138,7 +131,7 @@ result<url> parse_url(std::string_view text) {
     if (authority.starts_with('[')) {
         const auto close = authority.find(']');
         if (close == std::string_view::npos) return bad("unclosed bracket");
-        out.host = lower(authority.substr(1, close - 1));
+        out.host = ascii_lower(authority.substr(1, close - 1));
         in6_addr address{};
         if (inet_pton(AF_INET6, out.host.c_str(), &address) != 1) return bad("not an IPv6 address");
         auto rest = authority.substr(close + 1);
@@ -149,7 +142,7 @@ result<url> parse_url(std::string_view text) {
         }
     } else {
         const auto split = authority.find(':');
-        out.host = lower(authority.substr(0, split));
+        out.host = ascii_lower(authority.substr(0, split));
         if (split != std::string_view::npos) {
             port = authority.substr(split + 1);
             has_port = true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
 #include "receiver/presets/json_pointer.hpp"
 #include "receiver/presets/secret.hpp"
 #include "receiver/words.hpp"
@@ -33,16 +34,9 @@ bool is_token(std::string_view text) {
     });
 }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (auto& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 void check_header(const std::string& name) {
     if (!is_token(name)) throw setup_error("\"" + name + "\" is no name of a header");
-    const auto low = lower(name);
+    const auto low = ascii_lower(name);
     for (const auto ours : {"host", "content-length", "connection", "transfer-encoding"})
         if (low == ours) throw setup_error("the header " + name + " cannot be set");
 }
@@ -239,13 +233,13 @@ filled_request request_template::fill(const ms::task& t) const {
             remember(out, which, v);
             return v;
         });
-        out.request.fields.set(lower(name), value);
+        out.request.fields.set(ascii_lower(name), value);
     }
     for (const auto& [name, from] : step_.secret_headers) {
         auto value = read_secret(from);
         if (has_control(value)) throw unfit_value("the secret for " + name + " is no header value");
         out.known.push_back(value);
-        out.request.fields.set(lower(name), std::move(value));
+        out.request.fields.set(ascii_lower(name), std::move(value));
     }
     if (json_) {
         out.request.body = fill_json(t, out);

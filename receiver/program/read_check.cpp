@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/ascii.hpp"
 #include "net/http.hpp"
 #include "receiver/program/config_parts.hpp"
 #include "receiver/sidecar/limits.hpp"
@@ -14,12 +15,6 @@ using settings::environment;
 using settings::section;
 using settings::setting;
 
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return text;
-}
-
 // RFC 9110 section 5.6.2
 bool is_token(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -31,7 +26,7 @@ bool is_token(std::string_view text) {
 std::optional<std::string> field_name(section& s, std::string_view key) {
     auto name = s.text(key);
     if (name && !is_token(*name)) s.fail(key, "must be the name of a header field");
-    return name ? std::optional(lower(std::move(*name))) : std::nullopt;
+    return name ? std::optional(ascii_lower(*name)) : std::nullopt;
 }
 
 std::string https_url(section& s, std::string_view key, const std::string& text) {
@@ -128,7 +123,7 @@ sc::token_issuer read_token(section s) {
     if (auto types = s.list("types"); !types.empty()) {
         t.types.clear();
         for (auto& type : types) {
-            auto name = lower(std::move(type));
+            auto name = ascii_lower(type);
             if (name.starts_with("application/")) name.erase(0, 12);
             t.types.push_back(std::move(name));
         }

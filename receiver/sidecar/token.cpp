@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "jose/numeric_date.hpp"
@@ -9,16 +10,9 @@
 namespace mission::receiver::sidecar {
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (auto& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return out;
-}
-
 // RFC 7515 section 4.1.9: a media type, "application/" left out or not, without case.
 bool type_allowed(std::string_view typ, const token_issuer& by) {
-    auto t = lower(typ);
+    auto t = ascii_lower(typ);
     if (t.starts_with("application/")) t.erase(0, 12);
     // RFC 7519 section 5.1: absent is as good as JWT, where that is allowed.
     if (t.empty()) t = "jwt";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.hpp"
 #include "base/limits.hpp"
 #include "jose/numeric_date.hpp"
 #include "transmitter/auth/access_token.hpp"
@@ -11,22 +12,15 @@ namespace {
 
 constexpr std::size_t audiences_max = 64;
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (auto& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return out;
-}
-
 // RFC 9068 section 2.1; RFC 7515 section 4.1.9: media types, compared without case.
 bool is_access_token(std::string_view typ) {
-    const auto t = lower(typ);
+    const auto t = ascii_lower(typ);
     return t == "at+jwt" || t == "application/at+jwt";
 }
 
 bool typ_allowed(std::string_view typ, const token_issuer_config& issuer) {
     if (is_access_token(typ)) return true;
-    const auto t = lower(typ);
+    const auto t = ascii_lower(typ);
     return issuer.typ_jwt && (t == "jwt" || t.empty());
 }
 

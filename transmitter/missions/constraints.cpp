@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 
+#include "base/ascii.hpp"
 #include "base/time.hpp"
 #include "transmitter/missions/subset.hpp"
 
@@ -65,17 +66,10 @@ std::optional<wall_time> instant(const json::value* v) {
     return t ? std::optional(*t) : std::nullopt;
 }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 bool domain_within(const json::value& candidate, const json::value& held) {
     if (!candidate.IsString() || !held.IsString() || held.GetStringLength() == 0) return false;
-    const auto c = lower(json::view(candidate));
-    const auto h = lower(json::view(held));
+    const auto c = ascii_lower(json::view(candidate));
+    const auto h = ascii_lower(json::view(held));
     return c == h || (c.size() > h.size() + 1 && c.ends_with("." + h));
 }
 
