@@ -234,6 +234,10 @@ class store {
 
     // THREAD: any. Refused at once with store_unavailable when limits::queued_decisions wait.
     virtual void submit(decision d, completion done) = 0;
+    // The same for a step of something large: alone in its transaction, after whatever else waits
+    // when the writer comes to it. So a decision that is submitted meanwhile waits for one of these
+    // at most, however many follow each other.
+    virtual void submit_step(decision d, completion done) = 0;
     // Runs `fn` on a reader thread within one snapshot; `done` follows on the same thread.
     virtual void read(std::function<void(const rows&)> fn,
                       std::function<void(result<void>)> done) = 0;

@@ -78,6 +78,9 @@ class store_over_backend final : public store {
     void submit(decision d, completion done) override {
         writer_.submit(std::move(d), std::move(done));
     }
+    void submit_step(decision d, completion done) override {
+        writer_.submit_step(std::move(d), std::move(done));
+    }
 
     void read(std::function<void(const rows&)> fn,
               std::function<void(result<void>)> done) override {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "base/crash_point.hpp"
@@ -54,14 +55,23 @@ writer::~writer() {
 }
 
 void writer::submit(decision d, completion done) {
+    enqueue(&writer::queue_, std::move(d), std::move(done));
+}
+
+void writer::submit_step(decision d, completion done) {
+    enqueue(&writer::steps_, std::move(d), std::move(done));
+}
+
+void writer::enqueue(std::deque<item> writer::*which, decision d, completion done) {
     {
         std::unique_lock lock(mutex_);
+        auto& queue = this->*which;
         const char* why = settling_ ? "the outcome of a commit is being looked up"
-                          : queue_.size() >= limits::queued_decisions ? "too many decisions wait"
-                                                                      : nullptr;
+                          : queue.size() >= limits::queued_decisions ? "too many decisions wait"
+                                                                     : nullptr;
         if (!why) {
-            queue_.push_back({std::move(d), std::move(done)});
-            if (queue_.size() == 1) wake_.notify_one();
+            queue.push_back({std::move(d), std::move(done)});
+            if (queue.size() == 1) wake_.notify_one();
             return;
         }
         lock.unlock();
@@ -97,7 +107,7 @@ void writer::set_health(std::optional<error> e) {
 }
 
 void writer::wait_for_work(std::unique_lock<std::mutex>& lock) {
-    const auto ready = [this] { return stopping_ || !queue_.empty() || !jobs_.empty(); };
+    const auto ready = [this] { return stopping_ || !idle(); };
     while (!ready()) {
         if (broken_) {
             if (wake_.wait_for(lock, probe_interval, ready)) return;
@@ -119,19 +129,26 @@ void writer::loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
         wait_for_work(lock);
-        if (queue_.empty() && jobs_.empty()) return;  // stopping
+        if (idle()) return;  // stopping
         std::vector<item> items;
         while (!queue_.empty() && items.size() < limits::batch_decisions) {
             items.push_back(std::move(queue_.front()));
             queue_.pop_front();
         }
+        // Of what is large, one thing: the next decision waits for no more.
+        std::vector<item> step;
         std::optional<job> next;
-        if (!jobs_.empty()) {
+        if (!jobs_.empty() && (job_next_ || steps_.empty())) {
             next = std::move(jobs_.front());
             jobs_.pop_front();
+        } else if (!steps_.empty()) {
+            step.push_back(std::move(steps_.front()));
+            steps_.pop_front();
         }
+        job_next_ = !step.empty();
         lock.unlock();
         if (!items.empty()) run_batch(std::move(items));
+        if (!step.empty()) run_batch(std::move(step));
         if (next) run_job(std::move(*next));
         untidy_ = tables_.tidy(false);
         lock.lock();
@@ -272,6 +289,8 @@ void writer::fail_queue(const error& why) {
     {
         const std::lock_guard lock(mutex_);
         waiting.swap(queue_);
+        std::move(steps_.begin(), steps_.end(), std::back_inserter(waiting));
+        steps_.clear();
     }
     for (auto& i : waiting)
         i.done(why);

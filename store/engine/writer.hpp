@@ -33,6 +33,8 @@ class writer {
 
     // THREAD: any.
     void submit(decision d, completion done);
+    // In a batch of its own, between two of the others'.
+    void submit_step(decision d, completion done);
     void set_listener(commit_listener listener);
     void set_mark_listener(std::function<void()> listener);
     result<void> health() const;
@@ -53,7 +55,9 @@ class writer {
     };
     enum class settled { committed, absent, given_up };
 
+    void enqueue(std::deque<item> writer::*queue, decision d, completion done);
     void loop();
+    bool idle() const noexcept { return queue_.empty() && steps_.empty() && jobs_.empty(); }
     void wait_for_work(std::unique_lock<std::mutex>& lock);
     void run_batch(std::vector<item> items);
     void run_job(job j);
@@ -72,14 +76,16 @@ class writer {
     mutable std::mutex mutex_;  // guards what follows
     std::condition_variable wake_;
     std::deque<item> queue_;
+    std::deque<item> steps_;
     std::deque<job> jobs_;
     std::shared_ptr<const commit_listener> listener_;
     std::shared_ptr<const std::function<void()>> mark_listener_;
     std::optional<error> broken_;
     bool stopping_ = false;
     bool settling_ = false;
-    bool untidy_ = false;  // writer thread only
-    std::thread thread_;   // last: starts when all else is there
+    bool untidy_ = false;    // writer thread only, like the next
+    bool job_next_ = false;  // jobs and steps take turns
+    std::thread thread_;     // last: starts when all else is there
 };
 
 }  // namespace mission::store::engine

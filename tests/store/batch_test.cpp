@@ -82,6 +82,37 @@ TEST_CASE_TEMPLATE("what waits becomes one batch, and each decision sees the one
           log[0].batch_id);
 }
 
+TEST_CASE_TEMPLATE("steps are batches of their own, and what else waits goes before each", Kind,
+                   ALL_BACKENDS) {
+    opened<Kind> t;
+    gate g(*t);
+    answers a(5);
+    const auto yes = [&](std::string name) {
+        return
+            [&t, name](const rows&, wall_time) { return result<changes>(approve(t.issuer, name)); };
+    };
+    t->submit_step(
+        [&](const rows&, wall_time) -> result<changes> {
+            t->submit(yes("urgent"), a.slot(3));  // comes while the step is under way
+            return approve(t.issuer, "first step");
+        },
+        a.slot(0));
+    t->submit_step(yes("second step"), a.slot(1));
+    t->submit(yes("decision"), a.slot(2));
+    t->submit(yes("another"), a.slot(4));
+    g.open();
+    a.wait();
+    for (const auto& r : a.got)
+        CHECK(r->has_value());
+    CHECK(a.order == std::vector<std::size_t>{2, 4, 0, 3, 1});
+    const auto log = look(*t, [](const rows& r) { return r.signals(0, 10, 10); });
+    REQUIRE(log.size() == 5);
+    CHECK(log[0].batch_id == log[1].batch_id);
+    CHECK(log[1].batch_id != log[2].batch_id);
+    CHECK(log[2].batch_id != log[3].batch_id);
+    CHECK(log[3].batch_id != log[4].batch_id);
+}
+
 TEST_CASE_TEMPLATE("a refusal in mid-batch disturbs nobody else", Kind, ALL_BACKENDS) {
     opened<Kind> t;
     gate g(*t);

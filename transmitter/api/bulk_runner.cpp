@@ -118,7 +118,7 @@ class paced_runner final : public bulk_runner, public std::enable_shared_from_th
         bulk_step_request request{issuer_.id, issuer_.settings.url, std::move(token_hash),
                                   size_,      giving_up_,           clock_trusted(*issuer_.common)};
         auto over = std::make_shared<bool>();
-        issuer_.common->db->submit(
+        issuer_.common->db->submit_step(
             [request = std::move(request), over](const store::rows& rows, wall_time now) {
                 return bulk_step(rows, now, request, *over);
             },

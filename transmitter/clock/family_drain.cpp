@@ -54,7 +54,7 @@ class store_drain final : public family_drain, public std::enable_shared_from_th
         });
     }
 
-    // THREAD: network.
+    // THREAD: network or writer.
     void take(pacer::turn turn) {
         std::size_t limit = 0;
         {
@@ -65,7 +65,7 @@ class store_drain final : public family_drain, public std::enable_shared_from_th
         }
         auto done = std::make_shared<step>();
         auto txn = jose::random_id(16, *common_.random);
-        common_.db->submit(
+        common_.db->submit_step(
             [done, limit, txn, urls = urls_, clock_ok = clock_trusted(common_)](
                 const store::rows& rows, wall_time now) -> result<store::changes> {
                 done->began = std::chrono::steady_clock::now();

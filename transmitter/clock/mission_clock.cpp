@@ -82,7 +82,7 @@ class store_clock final : public mission_clock, public std::enable_shared_from_t
         std::chrono::steady_clock::time_point began;
     };
 
-    // THREAD: network.
+    // THREAD: network or writer.
     void act(pacer::turn turn) {
         std::size_t limit = 0;
         {
@@ -92,7 +92,7 @@ class store_clock final : public mission_clock, public std::enable_shared_from_t
         }
         auto txn = jose::random_id(16, *common_.random);
         auto what = std::make_shared<step>();
-        common_.db->submit(
+        common_.db->submit_step(
             [what, limit, urls = urls_, txn](const store::rows& rows,
                                              wall_time now) -> result<store::changes> {
                 *what = {0, std::chrono::steady_clock::now()};

@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr auto breath = 1ms;       // between two steps the writer answers whoever came meanwhile
 constexpr auto look_again = 20ms;  // while streams are behind
 constexpr auto step_time = 16ms;   // of the writer: a decision waits for one of these
 constexpr std::size_t step_most = 1000;
@@ -23,10 +22,14 @@ class one_at_a_time final : public pacer, public std::enable_shared_from_this<on
     one_at_a_time(net::runtime& runtime, pace how) : runtime_(runtime), how_(std::move(how)) {}
 
     void ask(std::function<void(turn)> go, milliseconds patience) override {
-        const std::lock_guard lock(mutex_);
-        if (stopped_) return;
-        queue_.push_back({std::move(go), steady_clock::now() + patience});
-        advance();
+        std::function<void()> first;
+        {
+            const std::lock_guard lock(mutex_);
+            if (stopped_) return;
+            queue_.push_back({std::move(go), steady_clock::now() + patience});
+            first = next();
+        }
+        if (first) runtime_.post(std::move(first));
     }
 
     void stop() override {
@@ -43,25 +46,29 @@ class one_at_a_time final : public pacer, public std::enable_shared_from_this<on
         steady_clock::time_point until;  // streams are waited for
     };
 
-    // Under the lock.
-    void advance() {
-        if (stopped_ || taken_ || timer_ || queue_.empty()) return;
-        if (how_.lag && how_.lag() > how_.lag_max && steady_clock::now() < queue_.front().until)
-            return wait(look_again);
+    // Under the lock. Whose turn it is now; null: nobody's yet. Called without the lock.
+    std::function<void()> next() {
+        if (stopped_ || taken_ || timer_ || queue_.empty()) return nullptr;
+        if (how_.lag && how_.lag() > how_.lag_max && steady_clock::now() < queue_.front().until) {
+            timer_ = runtime_.after(look_again, [weak = weak_from_this()] {
+                if (const auto self = weak.lock()) self->look();
+            });
+            return nullptr;
+        }
         taken_ = true;
-        runtime_.post([go = std::move(queue_.front().go), t = make_turn()] { go(t); });
+        auto go = std::move(queue_.front().go);
         queue_.pop_front();
+        return [go = std::move(go), t = make_turn()]() mutable { go(std::move(t)); };
     }
 
-    // Under the lock.
-    void wait(milliseconds delay) {
-        timer_ = runtime_.after(delay, [weak = weak_from_this()] {
-            const auto self = weak.lock();
-            if (!self) return;
-            const std::lock_guard lock(self->mutex_);
-            self->timer_.reset();
-            self->advance();
-        });
+    void look() {
+        std::function<void()> first;
+        {
+            const std::lock_guard lock(mutex_);
+            timer_.reset();
+            first = next();
+        }
+        if (first) first();
     }
 
     turn make_turn() {
@@ -70,10 +77,16 @@ class one_at_a_time final : public pacer, public std::enable_shared_from_this<on
                 }};
     }
 
+    // At once, where the turn was let go: the network's threads are busiest when there is most to
+    // step through, and each hop over them would leave the writer idle.
     void ended() {
-        const std::lock_guard lock(mutex_);
-        taken_ = false;
-        if (!stopped_) wait(breath);
+        std::function<void()> following;
+        {
+            const std::lock_guard lock(mutex_);
+            taken_ = false;
+            following = next();
+        }
+        if (following) following();
     }
 
     net::runtime& runtime_;

@@ -1,6 +1,6 @@
 // When the next step of a sweep (deadlines, families, bulk operations) may be taken. Design section
-// 4, urgent before bulk: one step at a time whoever takes it, a breath for the writer between two,
-// and no hurry while receivers that are at work fall behind.
+// 4, urgent before bulk: one step at a time whoever takes it, what else waits for the writer goes
+// first (store::submit_step), and no hurry while receivers that are at work fall behind.
 //
 //     sweep --ask(go)--> [queue] --when it is its turn--> go(turn) --> a decision --> turn let go
 //
@@ -22,8 +22,9 @@ class pacer {
     using turn = std::shared_ptr<void>;
 
     virtual ~pacer() = default;
-    // Calls `go` once, on a network thread, never from inside ask(). Asked in turn are answered in
-    // turn. A step is put off by at most `patience` for the sake of streams: a receiver that is
+    // Calls `go` once, on a network thread or where the turn before it was let go, never from
+    // inside ask(): it hands on and does not work there. Asked in turn are answered in turn. A step
+    // is put off by at most `patience` for the sake of streams: a receiver that is
     // slow must not hold what concerns others. THREAD: any.
     virtual void ask(std::function<void(turn)> go,
                      std::chrono::milliseconds patience = std::chrono::seconds(1)) = 0;
