@@ -183,7 +183,7 @@ class issuer_delivery : public std::enable_shared_from_this<issuer_delivery> {
     signal_subjects about(const store::signal& row, const routed_ptr& event) const;
     bool interested_in(const live_stream& s, const stream_terms& terms,
                        const signal_subjects& about, store::seq_t seq) const;
-    void offer(live_stream& s, const routed_ptr& signal, const signal_subjects& about);
+    void fall_behind(live_stream& s);
     void lose_unreadable(live_stream& s, const store::signal& row, const signal_subjects& about);
     void consider(live_stream& s, const routed_ptr& signal, const signal_subjects& about);
     void load_if_behind(const stream_ptr& s);

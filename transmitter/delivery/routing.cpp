@@ -111,21 +111,26 @@ routed_ptr issuer_delivery::read_row(const std::shared_ptr<const store::signal>&
 }
 
 void issuer_delivery::route_signal(const std::shared_ptr<const store::signal>& row) {
-    // A mission's body is read when somebody listens, and once, however many do.
+    // A mission's body is read when somebody has room for it, and once, however many have.
     const bool is_event = row->kind == store::signal_kind::event;
     routed_ptr signal = is_event ? read_row(row) : nullptr;
     const signal_subjects what = about(*row, signal);
     const auto candidates = candidates_of(*row, signal, what);
-    if (candidates.empty()) return;
-    if (!is_event) signal = read_row(row);
+    bool read = is_event;
     for (const auto stream : candidates) {
         const auto it = streams_.find(stream);
         if (it == streams_.end()) continue;
         live_stream& s = *it->second;
         if (s.behind || s.disabled() || row->seq <= s.state.unsettled.scanned()) continue;
         sync(s);
+        if (s.state.unsettled.full()) {
+            fall_behind(s);
+            continue;
+        }
+        if (!std::exchange(read, true)) signal = read_row(row);
         if (signal) {
-            offer(s, signal, what);
+            consider(s, signal, what);
+            touched_.push_back(stream);
         } else {
             lose_unreadable(s, *row, what);
         }
@@ -139,15 +144,10 @@ bool issuer_delivery::interested_in(const live_stream& s, const stream_terms& te
     return interested(s.config.default_all, opinion.included, opinion.excluded);
 }
 
-void issuer_delivery::offer(live_stream& s, const routed_ptr& signal,
-                            const signal_subjects& about) {
-    if (s.state.unsettled.full()) {
-        // What does not fit stays in the log, and is read when there is room (I6).
-        s.behind = true;
-        behind_.insert(s.config.row);
-    } else {
-        consider(s, signal, about);
-    }
+// What does not fit stays in the log, and is read when there is room (I6).
+void issuer_delivery::fall_behind(live_stream& s) {
+    s.behind = true;
+    behind_.insert(s.config.row);
     touched_.push_back(s.config.row);
 }
 
