@@ -7,6 +7,8 @@
 namespace mission::store::sqlite {
 namespace {
 
+constexpr int lookaside_octets = 2048, lookaside_slots = 64;
+
 bool is_no_space(int e) {
     return e == ENOSPC || e == EDQUOT || e == EFBIG;
 }
@@ -65,6 +67,9 @@ connection::connection(const settings& s)
         if (code != SQLITE_OK) fail(code);
         sqlite3_extended_result_codes(db_, 1);
         sqlite3_busy_timeout(db_, s.busy_timeout_ms);
+        // Rows are about this large: less is asked of the heap while a statement runs.
+        sqlite3_db_config(db_, SQLITE_DBCONFIG_LOOKASIDE, nullptr, lookaside_octets,
+                          lookaside_slots);
         // What a file says about itself is data, not code (sqlite.org/security.html).
         sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
         sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
