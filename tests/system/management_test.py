@@ -211,6 +211,35 @@ class Bulk(World):
         self.assertEqual(page["missions"], [])
 
 
+class Family(World):
+    def test_a_crash_in_mid_cascade_reaches_every_descendant_once(self):
+        root = self.create(tenant="family")
+        children = self.create_many(400, tenant="family", parent=root, seconds=1800)
+        leaves = [self.create(tenant="family", parent=children[n], seconds=600) for n in (0, 200, 399)]
+        self.t.process.stop()
+        # It dies when the first step of the cascade is written and the next is not.
+        self.t.start(env={"MISSION_CRASH_AT": "drain_step:1"})
+        try:
+            self.t.lifecycle("operator", root, "revoke", reason="an incident")
+        except OSError:
+            pass  # answered or not: the revocation is in the log
+        h.wait_for(lambda: not self.t.process.alive(), why="it has died")
+        rows = sqlite3.connect(self.folder / "state" / "transmitter.db")
+        counted = rows.execute("SELECT count(*) FROM mission_state WHERE state = 6").fetchone()[0]
+        rows.close()
+        self.assertTrue(0 < counted < 403, counted)
+        self.t.process.stop()
+        self.t.start()
+        h.wait_for(lambda: self.mission(leaves[-1])["state"] == "cascaded", why="the last leaf is cascaded")
+        self.assertEqual(self.mission(root)["state"], "revoked")
+        for mission_id in children + leaves:
+            mission = self.mission(mission_id)
+            self.assertEqual((mission["state"], mission["version"]), ("cascaded", 2))
+        told = [e["target"] for e in self.audit() if e["action"] == "family.end"]
+        self.assertEqual(sorted(told), sorted(children + leaves))
+        self.assertIn("the chain of " + self.t.url + " holds", self.done("audit", "--verify"))
+
+
 class Tool(World):
     def test_a_family_is_created_drawn_and_ended(self):
         file = self.folder / "mission.json"
