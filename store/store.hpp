@@ -260,12 +260,22 @@ class store {
     virtual result<void> health() const = 0;
 };
 
+// A store that was opened as a copy of an older state: the log goes on under another log_epoch.
+struct new_history {
+    std::string why;  // one sentence
+    std::string log_epoch;
+    seq_t head = 0;  // the last seq that the copy holds
+};
+
 struct store_options {
     const clock* time = nullptr;              // null: system clock
     std::string sqlite_vfs;                   // tests: name of a registered VFS
     std::string sqlite_synchronous = "FULL";  // tests show that OFF loses
     unsigned readers = 2;
     std::chrono::milliseconds busy_timeout{2000};
+    bool declared_restored = false;  // begin a new history, whatever the store looks like
+    // Called within open_store(), when the new log_epoch is durable.
+    std::function<void(const new_history&)> on_new_history;
 };
 
 // url: "memory:" or "sqlite:PATH" (relative to the working directory; folders are made).

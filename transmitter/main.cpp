@@ -14,6 +14,7 @@
 #include "transmitter/program/app.hpp"
 #include "transmitter/program/keys_command.hpp"
 #include "transmitter/program/prepare.hpp"
+#include "transmitter/program/store_command.hpp"
 
 namespace {
 
@@ -141,6 +142,15 @@ int run_keys(const arguments& a, const keys_request& request) {
     return 0;
 }
 
+int run_store(const arguments& a, const store_request& request) {
+    const auto settings = settings_of(a);
+    if (!settings) return failed(settings.error());
+    const auto text = store_command(*settings, request);
+    if (!text) return failed(text.error());
+    std::cout << *text;
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -173,6 +183,20 @@ int main(int argc, char** argv) {
         ->add_option("kid", keys.kid,
                      "As `keys list` shows it; after -- when it begins with a dash")
         ->required();
+    auto* store_menu = cli.add_subcommand("store", "What the transmitter remembers");
+    store_menu->require_subcommand(1);
+    store_request store;
+    auto* store_copy = store_menu->add_subcommand(
+        "copy", "Copy the store into one file, whether a transmitter runs on it or not");
+    auto* store_restored = store_menu->add_subcommand(
+        "restored",
+        "Say that the store was put back to an older state, where only you know: after "
+        "a snapshot of the machine or the volume; the transmitter is stopped");
+    for (auto* c : {store_copy, store_restored}) {
+        c->add_option("--config", a.config_file, "Configuration file");
+        c->add_flag("--dev", a.dev, "That of --dev without a configuration");
+    }
+    store_copy->add_option("TO", store.to, "The file to make; nothing is overwritten")->required();
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -182,6 +206,10 @@ int main(int argc, char** argv) {
     try {
         if (*serve_command) return serve(a);
         if (*check_command) return check_config_file(a);
+        if (*store_menu) {
+            if (*store_restored) store.what = store_request::kind::restored;
+            return run_store(a, store);
+        }
         if (*keys_rotate) keys.what = keys_request::kind::rotate;
         if (*keys_revoke) keys.what = keys_request::kind::revoke;
         return run_keys(a, keys);

@@ -135,19 +135,25 @@ void writer::loop() {
             items.push_back(std::move(queue_.front()));
             queue_.pop_front();
         }
-        // Of what is large, one thing: the next decision waits for no more.
+        // Of what is large, one thing: the next decision waits for no more. Taken when the batch is
+        // over: should its outcome be unknown, what waits is answered where it waits.
+        const bool large = !jobs_.empty() || !steps_.empty();
+        if (!items.empty()) {
+            lock.unlock();
+            run_batch(std::move(items));
+            lock.lock();
+        }
         std::vector<item> step;
         std::optional<job> next;
-        if (!jobs_.empty() && (job_next_ || steps_.empty())) {
+        if (large && !jobs_.empty() && (job_next_ || steps_.empty())) {
             next = std::move(jobs_.front());
             jobs_.pop_front();
-        } else if (!steps_.empty()) {
+        } else if (large && !steps_.empty()) {
             step.push_back(std::move(steps_.front()));
             steps_.pop_front();
         }
         job_next_ = !step.empty();
         lock.unlock();
-        if (!items.empty()) run_batch(std::move(items));
         if (!step.empty()) run_batch(std::move(step));
         if (next) run_job(std::move(*next));
         untidy_ = tables_.tidy(false);

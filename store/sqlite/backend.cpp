@@ -10,6 +10,7 @@
 
 #include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/file.hpp"
+#include "store/sqlite/history.hpp"
 #include "store/sqlite/migrations.hpp"
 #include "store/sqlite/writes.hpp"
 
@@ -102,7 +103,7 @@ class sqlite_backend final : public engine::backend {
         : settings_(std::move(s)), lock_(std::move(lock)), pool_(settings_), checks_(settings_) {}
 
     // Once, before anything else.
-    void open() {
+    void open(const store_options& options) {
         c_ = std::make_unique<connection>(settings_);
         if (sqlite3_db_readonly(c_->handle(), "main") == 1)
             throw store_error{{errc::store_read_only, settings_.path + ": opened read-only"}};
@@ -110,7 +111,9 @@ class sqlite_backend final : public engine::backend {
         c_->exec("PRAGMA journal_mode=WAL");
         migrate(*c_, version);
         watch_wal();
+        settle_history(version == 0, options);
         committed_ = read_position(*c_);
+        leave_witness();
     }
 
     void begin(wall_time now) override {
@@ -135,7 +138,9 @@ class sqlite_backend final : public engine::backend {
         write_position(*c_, position_);
         query(*c_, "COMMIT").run();
         commits_.fetch_add(1);  // before anybody is told
+        const bool appended = committed_.head != position_.head;
         committed_ = position_;
+        if (appended) leave_witness();
     }
     void rollback() noexcept override {
         view_.reset();
@@ -308,6 +313,26 @@ class sqlite_backend final : public engine::backend {
     }
 
   private:
+    // Before anything is answered from it: is this the store that was left here?
+    void settle_history(bool is_new, const store_options& options) {
+        const auto identity = file_identity(settings_.path);
+        std::optional<std::string> why;
+        if (!is_new) why = why_a_copy(*c_, identity, parse_witness(lock_.read()));
+        if (!why && options.declared_restored) why = "the operator says that it was restored";
+        if (!why) return note_identity(*c_, identity);
+        const auto now = options.time ? options.time->now() : system_clock().now();
+        begin_history(*c_, identity, *why, now);
+        if (options.on_new_history) {
+            const auto p = read_position(*c_);
+            options.on_new_history({*why, p.log_epoch, p.head});
+        }
+    }
+
+    // What this place has seen, also when the file is overwritten by an older one.
+    void leave_witness() const noexcept {
+        lock_.write(to_text({committed_.log_epoch, committed_.head}));
+    }
+
     void reopen() {
         c_ = std::make_unique<connection>(settings_);
         watch_wal();
@@ -354,11 +379,12 @@ result<std::unique_ptr<engine::backend>> open_backend(const std::string& path,
         return error(errc::bad_configuration, "synchronous is OFF, NORMAL, FULL or EXTRA");
     auto lock = prepare_file(path);
     if (!lock) return lock.error();
+    if (auto r = refuse_strange_log(path); !r) return r.error();
     settings s{path, options.sqlite_vfs, options.sqlite_synchronous,
                static_cast<int>(options.busy_timeout.count())};
     try {
         auto tables = std::make_unique<sqlite_backend>(std::move(s), std::move(*lock));
-        tables->open();
+        tables->open(options);
         return std::unique_ptr<engine::backend>(std::move(tables));
     } catch (const store_error& e) {
         return e.what;

@@ -14,6 +14,8 @@ constexpr const char* steps[] = {
 #include "store/sqlite/migrations/0002_events_subjects_routed.inc"
     ,
 #include "store/sqlite/migrations/0003_families_audit_bulk_reports.inc"
+    ,
+#include "store/sqlite/migrations/0004_copies.inc"
 };
 
 std::int64_t number(connection& c, const char* pragma) {

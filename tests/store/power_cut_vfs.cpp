@@ -102,9 +102,12 @@ class wrapping_vfs final : public power_cut_vfs {
                     apply_torn(content, c, random);
                     exists = true;
                 }
-            ::unlink(path.c_str());
             ::unlink((path + "-shm").c_str());
-            if (!exists) continue;
+            if (!exists) {
+                ::unlink(path.c_str());
+                continue;
+            }
+            // Written over: a machine that comes up again finds the same file.
             std::ofstream(path, std::ios::binary)
                 .write(content.data(), static_cast<std::streamsize>(content.size()));
         }

@@ -123,6 +123,7 @@ TEST_CASE("kill -9 at random instants loses no answered commit") {
     temp_folder f;
     const std::string path = f.file("store.db");
     std::set<std::int32_t> answered;
+    std::string history;
     for (int round = 1; round <= 8; ++round) {
         int answers[2];
         REQUIRE(::pipe(answers) == 0);
@@ -157,6 +158,9 @@ TEST_CASE("kill -9 at random instants loses no answered commit") {
             return missing;
         });
         CHECK(lost == 0);
+        const auto now = look(*s, [](const rows& r) { return r.log_epoch(); });
+        if (history.empty()) history = now;
+        CHECK(now == history);  // a kill is no restore
         CHECK(look(*s, [](const rows& r) {
                   return r.head() - static_cast<seq_t>(r.signals(0, INT64_MAX, 1'000'000).size());
               }) == 0);
@@ -202,6 +206,36 @@ TEST_CASE("a commit whose sync failed is looked up, and answered when the disk w
     REQUIRE(run(*s, approve(issuer, "b")));
     CHECK(s->health().has_value());
     CHECK(open == 0);
+}
+
+TEST_CASE("a step that waits behind a commit of unknown outcome is answered when patience ends") {
+    temp_folder f;
+    std::atomic<int> answered = 0;
+    std::promise<void> reached, go_on;
+    auto held = go_on.get_future();
+    const auto vfs = power_cut::power_cut_vfs::make();
+    store_options options;
+    options.sqlite_vfs = vfs->name();
+    auto s = open_store("sqlite:" + f.file("store.db"), options).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    s->submit(
+        [&](const rows&, wall_time) {
+            reached.set_value();
+            held.wait();
+            return result<changes>(changes{});
+        },
+        [](const result<receipt>&) {});
+    reached.get_future().wait();
+    vfs->fail_syncs(true);
+    const auto done = [&](const result<receipt>& r) { answered += r ? 0 : 1; };
+    const auto change = [&](const char* name) {
+        return [=](const rows&, wall_time) { return result<changes>(approve(issuer, name)); };
+    };
+    s->submit(change("a"), done);
+    s->submit_step(change("b"), done);  // the writer comes to both at once
+    go_on.set_value();
+    CHECK(eventually([&] { return answered == 2; }));  // the disk has not come back
+    vfs->fail_syncs(false);
 }
 
 }  // namespace mission::store::test

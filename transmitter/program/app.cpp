@@ -82,6 +82,12 @@ class running_app final : public app {
         if (auto r = prepare_secrets(common_.settings); !r) return r;
         store::store_options options;
         options.time = common_.time;
+        options.on_new_history = [](const store::new_history& h) {
+            log(level::warning,
+                "the store is a copy of an older state: the log goes on under another log_epoch, "
+                "and every receiver asks Status anew",
+                {{"why", h.why}, {"log_epoch", h.log_epoch}, {"head", std::to_string(h.head)}});
+        };
         auto opened = store::open_store(common_.settings.store_url, options);
         if (!opened) return opened.error();
         store_ = std::move(*opened);
