@@ -226,12 +226,10 @@ class facade final : public ms::receiver, public ms::mission_cache {
                 return true;
             case ms::standing::active:
                 return authority == nullptr;
-            case ms::standing::suspended:
-            case ms::standing::expired:
-                // It may have been resumed or extended since: nobody else would ask.
-                return e->denial_aged(key_of(id));
             default:
-                return false;
+                // It may have been resumed, extended, or not have ended in the history that the
+                // transmitter was put back to: nobody else would ask.
+                return e->denial_aged(key_of(id));
         }
     }
     void note_issuer() {
@@ -309,6 +307,9 @@ class facade final : public ms::receiver, public ms::mission_cache {
     std::unique_ptr<link> link_;
     std::shared_ptr<intake> intake_;
     std::shared_ptr<status_desk> desk_;
+    // desk_ for the engine, which asks from the state's threads: they run before it is there. What
+    // is not asked then is asked when the stream is ready (on_ready).
+    std::atomic<status_desk*> desk_at_work_{nullptr};
     std::shared_ptr<report_desk> reports_;     // null: none are made
     std::vector<report_record> reports_left_;  // of the last run, until there is who sends them
     std::unique_ptr<push_endpoint> push_;

@@ -73,10 +73,10 @@ void facade::make_engine(credentials& who) {
     engine::hooks h;
     h.log = o_.log;
     h.ask_status = [this](const mission_key& key, bool urgent) {
-        if (desk_) desk_->ask(key, urgent, nullptr);
+        if (auto* d = desk_at_work_.load(std::memory_order_acquire)) d->ask(key, urgent, nullptr);
     };
     h.confirm = [this](std::vector<mission_key> keys) {
-        if (desk_) desk_->confirm(std::move(keys));
+        if (auto* d = desk_at_work_.load(std::memory_order_acquire)) d->confirm(std::move(keys));
     };
     h.wake_after = [this](milliseconds delay) { wake_after(delay); };
     if (!on_change_->empty()) {
@@ -133,6 +133,7 @@ void facade::make_network(credentials who) {
     link_ = make_link(std::move(*http), std::move(l));
     intake_ = make_intake(*link_, *engine_, coarse_now, quirks_);
     desk_ = make_status_desk(*rt_, *link_, *engine_, o_.log);
+    desk_at_work_.store(desk_.get(), std::memory_order_release);
     make_reports(std::move(author));
     push_ = std::make_unique<push_endpoint>(intake_, o_.push_authorization_header);
 }

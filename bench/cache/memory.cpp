@@ -34,7 +34,7 @@ class made_state final : public state {
     }
     bool accepts() const noexcept override { return true; }
     void stop() override {}
-    result<std::size_t> each(const mission_key&, std::size_t limit, bool,
+    result<std::size_t> each(row_place& after, std::size_t limit, bool,
                              const std::function<void(const record&)>& fn) override {
         std::size_t n = 0;
         for (; n < limit && next_ < missions_; ++n, ++next_) {
@@ -45,6 +45,7 @@ class made_state final : public state {
             row_.confirmed_epoch = 1;
             fn(row_);
         }
+        after.number = static_cast<std::int64_t>(next_);
         return n;
     }
 

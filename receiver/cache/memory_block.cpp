@@ -8,7 +8,6 @@
 namespace mission::receiver {
 namespace {
 
-constexpr std::size_t page = 4096;
 constexpr std::size_t huge_page = 2u << 20;
 
 }  // namespace
@@ -33,7 +32,10 @@ memory_block::~memory_block() {
 }
 
 bool memory_block::give_back() noexcept {
-    return ::madvise(at_, size_, MADV_DONTNEED) == 0;
+    if (::madvise(at_, size_, MADV_DONTNEED) != 0) return false;
+    // Who comes late may still write there: a small page then, not a huge one.
+    ::madvise(at_, size_, MADV_NOHUGEPAGE);
+    return true;
 }
 
 }  // namespace mission::receiver

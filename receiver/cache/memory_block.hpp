@@ -18,8 +18,14 @@ class memory_block {
     }
     memory_block& operator=(memory_block&&) = delete;
 
+    static constexpr std::size_t page = 4096;  // octets; where the system's are larger, too often
+
     std::byte* data() const noexcept { return at_; }
     std::size_t size() const noexcept { return size_; }
+    // Makes the octet zero, so that the page it lies in is there.
+    void touch(std::size_t at) noexcept {
+        *static_cast<volatile std::byte*>(at_ + at) = std::byte{0};
+    }
     // Gives the memory back and keeps the addresses: who still reads there reads zeroes. False
     // where the system does not (locked memory): then all is as it was.
     bool give_back() noexcept;

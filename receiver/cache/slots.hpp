@@ -1,86 +1,97 @@
-// Where an entry is found: open addressing, four octets a slot, so that those of a million missions
-// stay in the processor's caches.
+// The lines of a table: open addressing, the lines themselves in the slots, the deadlines that are
+// seldom read behind them.
 //
-//   4 bits of the hash, 28 of the entry's place: most strangers are passed without a look at their
-//   entry. Places are counted in steps of 16 octets from the beginning of the table's memory.
-//
-// An array is filled while nobody uses it, then published, later replaced and retired: its memory
-// goes, its addresses stay for whoever is still probing it, and it may be filled and published
-// again. Its generation is even while it is whole and odd from its retirement to the end of its
-// next filling: a reader that came too late sees that, and asks for the array in use again.
+// The place of a mission follows from the high bits of its hash, so the number of slots is any, and
+// missions lie in the order of their hashes: a larger array is filled from one end to the other.
+// An array is filled while nobody knows of it, then published, later replaced: its memory goes, its
+// addresses stay for whoever is still probing it. It is not used again.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include "receiver/cache/entry.hpp"
 #include "receiver/cache/memory_block.hpp"
 
 namespace mission::receiver {
 
-class slot_array {
+class line_array {
   public:
-    static constexpr std::uint32_t empty = 0, gone = 1;  // no entry has place 0 or 1
+    // std::bad_alloc when there is no memory.
+    explicit line_array(std::size_t n) : n_(n), memory_(n * octets_per_slot) {}
 
-    explicit slot_array(std::size_t n)
-        : mask_(n - 1),
-          memory_(n * sizeof(std::uint32_t)),
-          slots_(reinterpret_cast<std::atomic<std::uint32_t>*>(memory_.data())) {
-        for (std::size_t i = 0; i < n; ++i)
-            new (slots_ + i) std::atomic<std::uint32_t>(empty);
-    }
+    static constexpr std::size_t octets_per_slot = sizeof(table_line) + sizeof(own_deadline);
 
-    std::size_t size() const noexcept { return mask_ + 1; }
-    std::size_t next(std::size_t i) const noexcept { return (i + 1) & mask_; }
-    std::size_t before(std::size_t i) const noexcept { return (i - 1) & mask_; }
-    std::size_t home(std::uint64_t hash) const noexcept { return hash & mask_; }
-    std::uint32_t load(std::size_t i) const noexcept {
-        return slots_[i].load(std::memory_order_acquire);
+    std::size_t size() const noexcept { return n_; }
+    std::size_t next(std::size_t i) const noexcept { return ++i == n_ ? 0 : i; }
+    std::size_t home(std::uint64_t hash) const noexcept {
+        return static_cast<std::size_t>(static_cast<key_words::wide>(hash) * n_ >> 64);
     }
-    std::uint32_t generation() const noexcept {
-        return generation_.load(std::memory_order_acquire);
+    // Slots from `a` on to `b`.
+    std::size_t way(std::size_t a, std::size_t b) const noexcept {
+        return b >= a ? b - a : b + n_ - a;
     }
-
-    static constexpr std::size_t step = 16;
-    static constexpr std::size_t places = std::size_t{1} << 28;
-
-    static std::uint32_t pack(std::size_t place, std::uint64_t hash) noexcept {
-        return tag(hash) | static_cast<std::uint32_t>(place);
+    // Zeroed memory is what they are made of.
+    table_line& line(std::size_t i) const noexcept {
+        return reinterpret_cast<table_line*>(memory_.data())[i];
     }
-    static bool tag_is(std::uint32_t slot, std::uint64_t hash) noexcept {
-        return (slot & tag_mask) == tag(hash);
+    // Both lines at once: which one it is turns out only when the first has come.
+    void fetch(std::uint64_t hash) const noexcept {
+        const auto* at = &line(home(hash));
+        __builtin_prefetch(at);
+        __builtin_prefetch(at + 1);
     }
-    // Below 2 for empty and gone.
-    static std::size_t place(std::uint32_t slot) noexcept { return slot & ~tag_mask; }
+    own_deadline& own(std::size_t i) const noexcept {
+        return reinterpret_cast<own_deadline*>(memory_.data() + n_ * sizeof(table_line))[i];
+    }
+    // How often a mission was moved from the first slots to the last ones: THREAD: any.
+    std::uint32_t crossings() const noexcept { return crossings_.load(std::memory_order_acquire); }
 
     // THREAD: the writer's, from here.
-    void store(std::size_t i, std::uint32_t slot) noexcept {
-        slots_[i].store(slot, std::memory_order_release);
+    std::size_t free_from(std::size_t i) const noexcept {
+        while (line(i).what() != 0)
+            i = next(i);
+        return i;
     }
-    // Nobody is told of it any more. All of it is empty from here on.
-    void retire() noexcept {
-        generation_.fetch_add(1, std::memory_order_release);
-        if (memory_.give_back()) return;
-        for (std::size_t i = 0; i <= mask_; ++i)
-            store(i, empty);
+    void move(std::size_t from, std::size_t to) noexcept {
+        line(to).take(line(from), [&] { own(to).store(own(from).load()); });
+        // Once it is there, and before it is gone from where it was.
+        if (to > from) crossings_.fetch_add(1, std::memory_order_release);
     }
-    // It is filled again, and about to be published.
-    void revive() noexcept { generation_.fetch_add(1, std::memory_order_release); }
-    bool retired() const noexcept { return (generation() & 1) != 0; }
+    // The line will be read (0) or written (1) soon; there need be none.
+    template <int Write>
+    void expect(std::size_t i) const noexcept {
+        __builtin_prefetch(memory_.data() + i * sizeof(table_line), Write);
+    }
+    // Into this one, which no reader knows of yet.
+    void adopt(const line_array& from, std::size_t i, std::uint64_t hash) noexcept {
+        const auto at = free_from(home(hash));
+        line(at).take_unseen(from.line(i));
+        const auto d = from.own(i).load();
+        own(at).wall.store(d.wall, std::memory_order_relaxed);
+        own(at).mono.store(d.mono, std::memory_order_relaxed);
+    }
+    // Has the system hand out the memory from the beginning up to there at least, or all of it. For
+    // an array with nothing in it yet: what is handed out is zero, and is made so.
+    void touch(std::size_t octets) noexcept {
+        const auto end = std::min(octets, memory_.size());
+        for (; touched_ < end; touched_ += memory_block::page)
+            memory_.touch(touched_);
+    }
+    std::size_t touched() const noexcept { return touched_; }
+    std::size_t octets() const noexcept { return memory_.size(); }
+    // Once another one is in its place: what is read here counts no more.
+    void retire() noexcept { held_ = memory_.give_back() ? 0 : memory_.size(); }
+    std::size_t memory() const noexcept { return held_; }
 
   private:
-    static constexpr std::uint32_t tag_mask = 0xf0000000;
-
-    // Of bits that say nothing of the home.
-    static std::uint32_t tag(std::uint64_t hash) noexcept {
-        return static_cast<std::uint32_t>(hash >> 32) & tag_mask;
-    }
-
-    std::atomic<std::uint32_t> generation_{0};
-    const std::size_t mask_;
+    const std::size_t n_;
+    std::atomic<std::uint32_t> crossings_{0};
     memory_block memory_;
-    std::atomic<std::uint32_t>* const slots_;
+    std::size_t held_ = memory_.size();
+    std::size_t touched_ = 0;
 };
 
 }  // namespace mission::receiver

@@ -61,6 +61,7 @@ void engine::log(log_level level, std::string_view message,
 
 void engine::load(state_snapshot snapshot) {
     std::vector<task_record> missing;
+    after later;
     std::unique_lock lock(m_);
     for (auto& [name, value] : snapshot.settings)
         settings_[name] = value;
@@ -99,10 +100,12 @@ void engine::load(state_snapshot snapshot) {
     if (any && (set_back || live_kept_ <= now.wall)) {
         fresh_.on_doubt();
         raise_horizon(before_this_second(now), w);
-        log(log_level::warning,
-            "the state is older than the stream's last word, or a copy: entries are confirmed by "
-            "Status when they are asked for",
-            {{"live_until", to_rfc3339(from_milliseconds(live_kept_))}});
+        later.push_back([this, live = live_kept_] {
+            log(log_level::warning,
+                "the state is older than the stream's last word, or a copy: entries are confirmed "
+                "by Status when they are asked for",
+                {{"live_until", to_rfc3339(from_milliseconds(live))}});
+        });
     }
     table_.set_stream(fresh_.word());
     // Asked for before the restart: the answer may still come, and is none that we do not know.
@@ -111,7 +114,7 @@ void engine::load(state_snapshot snapshot) {
     for (const auto& [iss, jti, at] : snapshot.jtis)
         seen_.add(iss, jti, at);
     if (hooks_.events != nullptr) hooks_.events->restore(std::move(snapshot.events));
-    if (snapshot.rebuilt) forget_history(now, w);
+    if (snapshot.rebuilt) forget_history(now, w, later);
     row_terms_ = {set_back ? std::chrono::seconds(0) : bound, to_milliseconds(believed), now};
     for (auto& m : snapshot.missions) {
         auto& s = set_.add(m.key);
@@ -151,6 +154,8 @@ void engine::load(state_snapshot snapshot) {
         state_.submit(std::move(w), nullptr, [this, tasks] { runner_.release(tasks); });
     }
     lock.unlock();
+    for (auto& f : later)
+        f();
     if (loading_) in_background([this] { load_missions(); });
 }
 
@@ -260,10 +265,23 @@ bool engine::wants_status(const mission_key& key) const {
     return !p || !is_fresh(p->freshness, table_.stream(), hooks_.now());
 }
 
-bool engine::denial_aged(const mission_key& key) const {
+bool engine::denial_aged(const mission_key& key) {
     const auto p = table_.find(key.issuer, key.id);
-    return p && (p->told == standing::suspended || p->told == standing::active) &&
+    if (!p) return false;
+    if (ms::is_terminal(p->told))
+        return p->freshness.confirmed_epoch != table_.stream().epoch && ended_elsewhere(key);
+    return (p->told == standing::suspended || p->told == standing::active) &&
            !is_fresh(p->freshness, table_.stream(), hooks_.now());
+}
+
+// Nothing revives what has ended but a history in which it has not (I8).
+bool engine::ended_elsewhere(const mission_key& key) {
+    std::lock_guard lock(m_);
+    const auto& history = fresh_.kept().log_epoch;
+    const auto found = find(key);
+    if (found.has_error() || *found == nullptr) return false;
+    const auto& of = (*found)->now.log_epoch;
+    return !of.empty() && !history.empty() && of != history;
 }
 
 std::size_t engine::working() const {

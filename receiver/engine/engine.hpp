@@ -119,8 +119,9 @@ class engine {
     bool wants_status(const mission_key& key) const;
     // Suspended, or expired by our own clock alone, and for longer than that may be relied on: it
     // may have been resumed or extended (draft-mcguinness-oauth-mission-status "Caching": the hard
-    // stop is for denials as well).
-    bool denial_aged(const mission_key& key) const;
+    // stop is for denials as well). Or ended in a history that the transmitter has left since: it
+    // was restored from a copy, and may have another truth.
+    bool denial_aged(const mission_key& key);
     // Missions in doubt whoever holds them, for the start; at most `limit`.
     std::vector<mission_key> doubtful(std::size_t limit) const;
 
@@ -176,7 +177,7 @@ class engine {
         bool same_authority = true;
         authority_text authority;  // unless it is the same
     };
-    void committed(const mission_key& key, std::uint64_t revision, const face& seen,
+    void committed(slot& s, std::uint64_t revision, const face& seen,
                    const std::vector<task_record>& tasks, ms::effect effect, bool tell);
     face face_of(const slot& s) const;
     bool show(slot& s, const face& f, std::uint64_t revision);
@@ -198,10 +199,10 @@ class engine {
     static std::int64_t before_this_second(instant now) noexcept { return now.wall / 1000 - 1; }
     void deny_unread(const mission_key& key, const events::mission_change& c);
     // Everything but the memory of what is held is lost.
-    void forget_history(instant now, state_write& w);
+    void forget_history(instant now, state_write& w, after& later);
     void state_lost();
     void load_missions();
-    bool load_some(mission_key& last);  // behind this one
+    bool load_some(row_place& last);  // behind this one
     deadline deadline_of(const record& row) const;
     void fetch_authority(std::string_view issuer, std::string_view id);
     void in_background(std::function<void()> job);
@@ -212,6 +213,7 @@ class engine {
     bool live_to_keep() const;
     void begin_epoch(after& later);
     std::vector<hold_record> holds_of(const mission_key& key) const;
+    bool ended_elsewhere(const mission_key& key);
     // Looks at the held missions that need it, and arranges for the next look. `changed` (may be
     // null) is one that has.
     void watch_anew(instant now, after& later, const mission_key* changed = nullptr);

@@ -3,11 +3,13 @@
 #include <thread>
 
 #include "base/limits.hpp"
+#include "receiver/cache/entry.hpp"
 #include "receiver/engine/engine.hpp"
 
 namespace mission::receiver {
 
 using ms::log_level;
+using ms::standing;
 using std::chrono::milliseconds;
 
 namespace {
@@ -37,7 +39,7 @@ deadline engine::deadline_of(const record& row) const {
 }
 
 void engine::load_missions() {
-    mission_key last;
+    row_place last;
     const auto begun = hooks_.now().mono;
     while (!stopping_.load(std::memory_order_relaxed) && loading_) {
         if (!load_some(last)) break;
@@ -49,7 +51,7 @@ void engine::load_missions() {
 }
 
 // False: there are no more, or there is no reading them.
-bool engine::load_some(mission_key& last) {
+bool engine::load_some(row_place& last) {
     struct brief {
         mission_key key;
         published what;
@@ -58,7 +60,13 @@ bool engine::load_some(mission_key& last) {
     std::vector<brief> rows;
     rows.reserve(rows_at_once);
     slot s;
-    const auto read = state_.each(last, rows_at_once, true, [&](const record& r) {
+    auto next = last;
+    std::uint64_t revision = 0;
+    {
+        std::lock_guard lock(m_);
+        revision = revision_;
+    }
+    const auto read = state_.each(next, rows_at_once, true, [&](const record& r) {
         s.now.state = r.state;
         s.now.version = r.version;
         s.now.expires_at = r.expires_at;
@@ -86,7 +94,20 @@ bool engine::load_some(mission_key& last) {
     if (!loading_) return false;  // the rows are lost
     for (auto& row : rows) {
         // It was there before its turn, and may have changed since it was read.
-        if (set_.peek(row.key) != nullptr || table_.find(row.key.issuer, row.key.id)) continue;
+        if (set_.peek(row.key) != nullptr) continue;
+        if (const auto p = table_.find(row.key.issuer, row.key.id)) {
+            // But what is in memory is not behind its row: unless that was overtaken since it was
+            // read, the walk has met two of this mission, one of which the index of keys had lost.
+            const bool later = std::min(row.what.version, version_max) > p->version;
+            const bool denied = row.what.told != standing::active && p->told == standing::active;
+            if (!later && !denied) continue;
+            auto doubted = *p;
+            if (doubted.told == standing::active) doubted.told = standing::gap;
+            (void)table_.put(row.key.issuer, row.key.id, doubted);
+            if (revision == revision_)
+                state_.found_damaged({errc::store_corrupt, "a mission has two rows"});
+            continue;
+        }
         if (table_.put(row.key.issuer, row.key.id, row.what)) continue;
         // There are more than may be now.
         raise_horizon(row.heard, w);
@@ -94,7 +115,7 @@ bool engine::load_some(mission_key& last) {
         counts_.missions_evicted.fetch_add(1, std::memory_order_relaxed);
         w.forgotten.push_back(row.key);
     }
-    if (!rows.empty()) last = std::move(rows.back().key);
+    last = next;
     if (!w.forgotten.empty()) state_.submit(std::move(w), nullptr);
     if (*read == rows_at_once) return true;
     loading_ = false;
@@ -102,10 +123,13 @@ bool engine::load_some(mission_key& last) {
 }
 
 // An old SET of a mission that was known proves nothing about what came after it.
-void engine::forget_history(instant now, state_write& w) {
+void engine::forget_history(instant now, state_write& w, after& later) {
     raise_horizon((now.wall + milliseconds(limits::clock_skew).count()) / 1000, w);
-    log(log_level::error,
-        "what was known of missions is lost: each is denied until Status or a new SET tells of it");
+    later.push_back([this] {
+        log(log_level::error,
+            "what was known of missions is lost: each is denied until Status or a new SET tells of "
+            "it");
+    });
 }
 
 void engine::on_older_stream() {
@@ -123,7 +147,7 @@ void engine::state_lost() {
         std::lock_guard lock(m_);
         state_write w;
         loading_ = false;
-        forget_history(hooks_.now(), w);
+        forget_history(hooks_.now(), w, later);
         // Those with a write on its way stay: their rows are written whole, to the new file.
         table_.keep_only([this](std::string_view issuer, std::string_view id) {
             const auto* s = set_.peek({std::string(issuer), std::string(id)});

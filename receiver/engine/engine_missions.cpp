@@ -44,6 +44,8 @@ result<engine::slot*> engine::find(const mission_key& key) {
     auto row = state_.read(key);
     if (row.has_error()) return row.error();
     if (!p && !*row) return nullptr;
+    // What is not pinned has a row: the index of keys has lost it, and the next start would not.
+    if (!*row) state_.found_damaged({errc::store_corrupt, "a mission's row is not found"});
     dropped_ = std::max(dropped_, set_.trim());
     auto& s = set_.add(key);
     s.now = *row ? std::move(**row) : record_of(key, *p);
@@ -118,8 +120,10 @@ bool engine::evict(const std::string& issuer, const std::string& id, state_write
 }
 
 void engine::refuse(const mission_key& key, std::int64_t heard, state_write& w, after& later) {
-    // What is not kept is forgotten as well.
+    // What is not kept is forgotten as well; and a Status that was asked for before it came knows
+    // nothing of it.
     raise_horizon(heard, w);
+    evicted_at(key) = ++revision_;
     counts_.missions_refused.fetch_add(1, std::memory_order_relaxed);
     ++refused_untold_;
     const auto now = hooks_.now().mono;
@@ -242,8 +246,9 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     ++s.waiting;
     state_.submit(
         std::move(w), std::move(answered),
-        [this, key = s.now.key, revision = s.revision, f = std::move(f), tasks = std::move(tasks),
-         effect, tell] { committed(key, revision, f, tasks, effect, tell); });
+        // It is pinned until then, and stays where it is.
+        [this, slot = &s, revision = s.revision, f = std::move(f), tasks = std::move(tasks), effect,
+         tell] { committed(*slot, revision, f, tasks, effect, tell); });
     if (a.ask_status) {
         counts_.gaps.fetch_add(1, std::memory_order_relaxed);
         later.push_back([this, key = s.now.key] { hooks_.ask_status(key, true); });
@@ -251,48 +256,50 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
 }
 
 // On the state's writer thread, before the SET is acknowledged.
-void engine::committed(const mission_key& key, std::uint64_t revision, const face& seen,
+void engine::committed(slot& s, std::uint64_t revision, const face& seen,
                        const std::vector<task_record>& tasks, ms::effect effect, bool tell) {
     after later;
     ms::mission_view v;
+    std::optional<mission_key> changed;  // for those who hold something
     {
         std::lock_guard lock(m_);
-        auto* s = set_.find(key);
-        if (s != nullptr) {
-            --s->waiting;
-            s->on_disk = true;
-            // Not behind a denial that was shown before it was on disk; a later permission that is
-            // not on disk yet does not keep this one back.
-            if (!s->in_table || revision > s->shown_revision) (void)show(*s, seen, revision);
-            v = view_locked(*s);
-            if (!s->in_table && s->waiting == 0) {
-                // There is no memory for it in the table.
-                state_write w;
-                refuse(key, s->now.heard_at, w, later);
-                w.forgotten.push_back(key);
-                --unshown_;
-                set_.drop(key);
-                evicted_at(key) = ++revision_;
-                state_.submit(std::move(w), nullptr);
-            }
+        --s.waiting;
+        s.on_disk = true;
+        // Not behind a denial that was shown before it was on disk; a later permission that is
+        // not on disk yet does not keep this one back.
+        if (!s.in_table || revision > s.shown_revision) (void)show(s, seen, revision);
+        if (!seen.same_authority) (void)set_.find(s.now.key);  // it weighs less now
+        if (tell) v = view_locked(s);
+        if (!held_.empty()) changed = s.now.key;
+        if (!s.in_table && s.waiting == 0) {
+            // There is no memory for it in the table.
+            const auto key = s.now.key;
+            state_write w;
+            refuse(key, s.now.heard_at, w, later);
+            w.forgotten.push_back(key);
+            --unshown_;
+            set_.drop(key);
+            evicted_at(key) = ++revision_;
+            state_.submit(std::move(w), nullptr);
         }
         dropped_ = std::max(dropped_, set_.trim());
-        if (held_.empty()) {
-            later.push_back([this] { runner_.poke(); });  // for tasks of the mission alone
-        } else {
-            watch_anew(hooks_.now(), later, &key);
-        }
+        if (changed) watch_anew(hooks_.now(), later, &*changed);
     }
     runner_.release(tasks);
+    if (!changed) runner_.poke();  // for tasks of the mission alone
     for (auto& f : later)
         f();
-    if (!tell || v.id.empty()) return;
-    log(log_level::info, "mission changed",
-        {{"mission", v.id},
-         {"version", std::to_string(v.now.version)},
-         {"state", peer_words(v.state)},
-         {"effect", std::string(ms::name(effect))},
-         {"reason", peer_words(v.reason)}});
+    if (!tell) return;
+    if (hooks_.log) {
+        std::vector<ms::log_field> fields;
+        fields.reserve(5);
+        fields.push_back({"mission", v.id});
+        fields.push_back({"version", std::to_string(v.now.version)});
+        fields.push_back({"state", peer_words(v.state)});
+        fields.push_back({"effect", std::string(ms::name(effect))});
+        fields.push_back({"reason", peer_words(v.reason)});
+        log(log_level::info, "mission changed", std::move(fields));
+    }
     if (hooks_.on_change) hooks_.on_change(v, effect);
 }
 
@@ -340,7 +347,8 @@ std::optional<ms::mission_view> engine::view(const mission_key& key) {
 std::vector<ms::mission_view> engine::list(std::size_t limit) const {
     std::vector<record> rows;
     // Not under our lock: a thousand rows are read in some milliseconds.
-    (void)state_.each({}, limit, false, [&](const record& r) { rows.push_back(r); });
+    row_place first;
+    (void)state_.each(first, limit, false, [&](const record& r) { rows.push_back(r); });
     std::lock_guard lock(m_);
     std::vector<ms::mission_view> out;
     std::set<mission_key> told;

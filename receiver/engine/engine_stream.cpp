@@ -44,6 +44,12 @@ bool names_mission(const events::subject& s, const std::string& id) {
     return s.format == "opaque" && it != s.members.end() && it->second == id;
 }
 
+record nothing_of(const mission_key& key) {
+    record r;
+    r.key = key;
+    return r;
+}
+
 // Answers once the transaction that carries the SET's meaning is over.
 std::function<void(result<void>)> acknowledging(std::function<void(set_outcome)> done) {
     return [done = std::move(done)](const result<void>& r) {
@@ -121,9 +127,7 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
             return done({set_fate::retry, found.error()});
         }
         slot* s = *found;
-        record nothing;
-        nothing.key = key;
-        auto a = apply_event(s != nullptr ? s->now : nothing, c);
+        auto a = s != nullptr ? apply_event(s->now, c) : apply_event(nothing_of(key), c);
         // Not a reason to ask: what is unconfirmed is asked about when it is wanted.
         a.confirms = a.confirms && fresh_.vouches(c.log_epoch, set.iat);
         // Nor is a SET from before we lost our memory gap-free: what came after it may be gone.

@@ -65,7 +65,8 @@ class working_set {
         std::size_t octets = 0;
     };
     struct hash {
-        std::size_t operator()(const mission_key& k) const noexcept {
+        // Not noexcept: the map keeps what may throw beside each key, and compares that first.
+        std::size_t operator()(const mission_key& k) const {
             return std::hash<std::string>{}(k.id) ^ (std::hash<std::string>{}(k.issuer) << 1);
         }
     };

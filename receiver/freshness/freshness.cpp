@@ -33,11 +33,6 @@ deadline deadline_within(std::int64_t until_wall, std::chrono::seconds bound,
     return d;
 }
 
-bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept {
-    if (!entry.fresh_until.passed(now)) return true;
-    return entry.confirmed_epoch == stream.epoch && !stream.live_until.passed(now);
-}
-
 bool carries_all_missions(const std::vector<std::string>& events_delivered) {
     auto has = [&](std::string_view type) {
         return std::find(events_delivered.begin(), events_delivered.end(), type) !=

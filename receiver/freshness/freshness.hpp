@@ -56,7 +56,10 @@ struct entry_word {
     std::uint64_t confirmed_epoch = 0;  // 0: never; epochs count from 1
 };
 
-bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept;
+inline bool is_fresh(const entry_word& entry, const stream_word& stream, instant now) noexcept {
+    if (!entry.fresh_until.passed(now)) return true;
+    return entry.confirmed_epoch == stream.epoch && !stream.live_until.passed(now);
+}
 
 // What the stream is, as far as freshness cares; kept over restarts.
 struct stream_identity {

@@ -30,14 +30,34 @@ result<std::shared_ptr<key_store>> key_shelf::of(const std::string& jwks_uri,
 
 void key_shelf::refresh() {
     std::vector<std::shared_ptr<key_store>> due;
+    std::vector<std::shared_ptr<net::http_client>> left;
     {
         const std::lock_guard lock(m_);
         std::erase_if(stores_, [](const auto& one) { return one.second.use_count() == 1; });
+        // A CA that no issuer's settings name any more.
+        for (auto at = clients_.begin(); at != clients_.end();) {
+            const bool used = std::any_of(stores_.begin(), stores_.end(), [&](const auto& one) {
+                return one.first.second == at->first;
+            });
+            if (used) {
+                ++at;
+            } else {
+                left.push_back(std::move(at->second));
+                at = clients_.erase(at);
+            }
+        }
         for (const auto& [where, store] : stores_)
             if (!store->keys() || store->aged()) due.push_back(store);
     }
+    for (const auto& client : left)
+        client->stop();
     for (const auto& store : due)
         store->refetch([](const result<void>&) {});
+}
+
+std::size_t key_shelf::clients() const {
+    const std::lock_guard lock(m_);
+    return clients_.size();
 }
 
 void key_shelf::stop() {

@@ -30,10 +30,11 @@ class key_shelf {
     void refresh();
     // Ends what is being fetched.
     void stop();
+    std::size_t clients() const;  // one for each CA that is in use
 
   private:
     net::runtime& rt_;
-    std::mutex m_;
+    mutable std::mutex m_;
     std::map<std::string, std::shared_ptr<net::http_client>> clients_;  // by CA
     std::map<std::pair<std::string, std::string>, std::shared_ptr<key_store>> stores_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "receiver/state/checksum.hpp"
@@ -61,8 +62,11 @@ std::string upsert() {
         if (name == "issuer" || name == "id") continue;
         changes += (changes.empty() ? "" : ",") + name + "=excluded." + name;
     }
+    // The row that the index names, if it is this mission's: an index that leads to another one is
+    // damaged, and write() tells so.
     return "INSERT INTO missions(" + std::string(columns) + ") VALUES(" + values +
-           ") ON CONFLICT(issuer, id) DO UPDATE SET " + changes;
+           ") ON CONFLICT(id, issuer) DO UPDATE SET " + changes +
+           " WHERE missions.id=excluded.id AND missions.issuer=excluded.issuer";
 }
 
 result<void> prepare_all(
@@ -75,16 +79,70 @@ result<void> prepare_all(
     return {};
 }
 
+// A statement that is left in its midst, by an exception as well, would go on from there, and
+// show old rows to whoever reads after: its transaction stays open.
+struct at_end {
+    sqlite::statement& s;
+    ~at_end() { s.reset(); }
+};
+
+// What is the same of a table and of an index of it, in whatever order their rows come.
+struct sum_of_keys {
+    std::uint64_t rows = 0, sum = 0;
+    friend bool operator==(const sum_of_keys&, const sum_of_keys&) = default;
+};
+
+// `ordered`: store_corrupt unless each is above the one before.
+result<sum_of_keys> sum_keys(sqlite3* db, std::string_view sql, bool ordered) {
+    auto s = sqlite::statement::prepare(db, sql);
+    if (s.has_error()) return s.error();
+    sum_of_keys out;
+    std::string last_id, last_issuer;
+    for (;;) {
+        const auto row = s->step();
+        if (row.has_error()) return row.error();
+        if (!*row) return out;
+        const auto id = s->view(0), issuer = s->view(1);
+        if (ordered) {
+            if (out.rows > 0 && std::tie(id, issuer) <= std::tie(last_id, last_issuer))
+                return error{errc::store_corrupt, "missions_by_key is out of order"};
+            last_id = id;
+            last_issuer = issuer;
+        }
+        checksum c;
+        c.add(id).add(issuer).add(static_cast<std::uint64_t>(s->number(2)));
+        out.sum += static_cast<std::uint64_t>(c.value());
+        ++out.rows;
+    }
+}
+
 }  // namespace
+
+result<void> check_mission_index(sqlite3* db) {
+    const auto rows = sum_keys(db, "SELECT id, issuer, n FROM missions NOT INDEXED", false);
+    if (rows.has_error()) return rows.error();
+    const auto index = sum_keys(
+        db, "SELECT id, issuer, n FROM missions INDEXED BY missions_by_key ORDER BY id, issuer",
+        true);
+    if (index.has_error()) return index.error();
+    if (*rows != *index) return error{errc::store_corrupt, "missions_by_key is not as its table"};
+    return {};
+}
 
 result<mission_writer> mission_writer::prepare(sqlite3* db) {
     mission_writer w;
+    w.db_ = db;
     auto r = prepare_all(db, {{&w.mission_, upsert()},
                               {&w.authority_,
                                "REPLACE INTO authorities(issuer, id, authority, checksum) "
                                "VALUES(?,?,?,?)"},
                               {&w.no_authority_, "DELETE FROM authorities WHERE issuer=? AND id=?"},
-                              {&w.forget_, "DELETE FROM missions WHERE issuer=? AND id=?"}});
+                              // By number and the row's own key: by the index alone, one that is
+                              // damaged would have another mission's row deleted.
+                              {&w.forget_,
+                               "DELETE FROM missions WHERE n=(SELECT n FROM missions WHERE "
+                               "issuer=?1 AND id=?2) AND +issuer=?1 AND +id=?2"},
+                              {&w.indexed_, "SELECT n FROM missions WHERE issuer=? AND id=?"}});
     if (r.has_error()) return r.error();
     return w;
 }
@@ -100,7 +158,10 @@ result<void> mission_writer::write(const record& m, bool authority_too) {
     bind_time(mission_, m.suspend_until);
     mission_.lend(m.successor).lend(m.reason);
     bind_time(mission_, m.committed_at);
-    if (auto r = mission_.run(); r.has_error() || !authority_too) return r;
+    if (auto r = mission_.run(); r.has_error()) return r;
+    if (sqlite3_changes(db_) == 0)
+        return error{errc::store_corrupt, "missions_by_key leads to another mission"};
+    if (!authority_too) return {};
     if (!m.authority) return no_authority_.bind(m.key.issuer).bind(m.key.id).run();
     authority_.bind(m.key.issuer).bind(m.key.id).bind(*m.authority);
     return authority_.bind(checksum_of(m.key, *m.authority)).run();
@@ -108,6 +169,12 @@ result<void> mission_writer::write(const record& m, bool authority_too) {
 
 result<void> mission_writer::forget(const mission_key& key) {
     if (auto r = forget_.bind(key.issuer).bind(key.id).run(); r.has_error()) return r;
+    if (sqlite3_changes(db_) == 0) {
+        const auto row = indexed_.bind(key.issuer).bind(key.id).step();
+        indexed_.reset();
+        if (row.has_error()) return row.error();
+        if (*row) return error{errc::store_corrupt, "missions_by_key leads to another mission"};
+    }
     return no_authority_.bind(key.issuer).bind(key.id).run();
 }
 
@@ -116,11 +183,12 @@ result<mission_reader> mission_reader::prepare(sqlite3* db,
     mission_reader w;
     w.on_damage_ = std::move(on_damage);
     const std::string select = "SELECT " + std::string(columns) + " FROM missions ";
+    const std::string range = "SELECT " + std::string(columns) + ", n FROM missions ";
     auto r = prepare_all(
-        db, {{&w.any_, "SELECT 1 FROM missions LIMIT 1"},
+        db, {{&w.any_, "SELECT 1 FROM missions NOT INDEXED LIMIT 1"},
              {&w.one_, select + "WHERE issuer=? AND id=?"},
              {&w.authority_, "SELECT authority, checksum FROM authorities WHERE issuer=? AND id=?"},
-             {&w.range_, select + "WHERE (issuer, id) > (?, ?) ORDER BY issuer, id LIMIT ?"},
+             {&w.range_, range + "WHERE n > ? ORDER BY n LIMIT ?"},
              {&w.doubt_,
               "SELECT issuer, id FROM missions WHERE gap <> 0 OR authority_needed <> 0 "
               "OR denied_as <> '' LIMIT ?"}});
@@ -159,18 +227,19 @@ void mission_reader::take(const sqlite::statement& s, record& m, bool brief) {
 }
 
 result<bool> mission_reader::any() {
-    auto row = any_.step();
-    any_.reset();
-    return row;
+    const at_end over{any_};
+    return any_.step();
 }
 
 result<std::optional<record>> mission_reader::read(const mission_key& key) {
+    const at_end over{one_}, authority_over{authority_};
     auto row = one_.bind(key.issuer).bind(key.id).step();
     if (row.has_error()) return row.error();
     if (!*row) return std::optional<record>();
     std::optional<record> m(std::in_place);
     take(one_, *m, false);
-    one_.reset();
+    if (m->key != key)
+        return error{errc::store_corrupt, "missions_by_key leads to another mission"};
     row = authority_.bind(key.issuer).bind(key.id).step();
     if (row.has_error()) return row.error();
     if (*row) {
@@ -181,25 +250,38 @@ result<std::optional<record>> mission_reader::read(const mission_key& key) {
             on_damage_(key);
         }
     }
-    authority_.reset();
     return m;
 }
 
-result<std::size_t> mission_reader::each(const mission_key& after, std::size_t limit, bool brief,
+result<std::size_t> mission_reader::each(row_place& after, std::size_t limit, bool brief,
                                          const std::function<void(const record&)>& fn) {
-    range_.bind(after.issuer).bind(after.id).bind(static_cast<std::int64_t>(limit));
+    constexpr int number_column = 19;  // behind `columns`
+    const at_end over{range_};
+    // One more is looked at: whether it follows the last one.
+    constexpr std::size_t all = INT64_MAX - 1;
+    range_.bind(after.number).bind(static_cast<std::int64_t>(std::min(limit, all)) + 1);
     std::size_t n = 0;
+    auto last = after;
     for (;;) {
         auto row = range_.step();
         if (row.has_error()) return row.error();
-        if (!*row) return n;
+        const auto number = *row ? range_.number(number_column) : 0;
+        // A number that the disk has changed would have the next step begin somewhere else.
+        if (*row && number <= last.number)
+            return error{errc::store_corrupt, "missions are out of order"};
+        if (!*row || n == limit) {
+            after = last;
+            return n;
+        }
         ++n;
         take(range_, row_, brief);
+        last.number = number;
         fn(row_);
     }
 }
 
 result<std::vector<mission_key>> mission_reader::in_doubt(std::size_t limit) {
+    const at_end over{doubt_};
     doubt_.bind(static_cast<std::int64_t>(limit));
     std::vector<mission_key> out;
     for (;;) {

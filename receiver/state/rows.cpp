@@ -1,5 +1,6 @@
 #include "receiver/state/rows.hpp"
 
+#include <optional>
 #include <string>
 
 #include "base/limits.hpp"
@@ -54,6 +55,7 @@ constexpr const char* migrations[] = {
         WHERE gap <> 0 OR authority_needed <> 0 OR denied_as <> '';
     )sql",
     reports_schema,
+    missions_by_number_schema,
 };
 constexpr int schema_version = static_cast<int>(std::size(migrations));
 
@@ -89,6 +91,21 @@ result<void> each_row(sqlite3* db, std::string_view sql, Row&& row) {
     }
 }
 
+// The schema number a second time, in a row: of the two a bit that flips in the file's header
+// changes one. nullopt: none is written, as before there was one, or it cannot be read.
+std::optional<std::int64_t> noted_version(sqlite3* db) {
+    auto s = sqlite::statement::prepare(
+        db, "SELECT CAST(value AS INTEGER) FROM settings WHERE name='schema_version'");
+    if (s.has_error()) return std::nullopt;
+    const auto row = s->step();
+    if (row.has_error() || !*row) return std::nullopt;
+    return s->number(0);
+}
+
+std::string note_version(int version) {
+    return "REPLACE INTO settings VALUES('schema_version','" + std::to_string(version) + "');";
+}
+
 }  // namespace
 
 result<void> migrate_state(sqlite3* db) {
@@ -100,19 +117,31 @@ result<void> migrate_state(sqlite3* db) {
         if (has_our_tables(db)) return error{errc::store_corrupt, "the application id is damaged"};
         return error{errc::bad_configuration, "the file belongs to another program"};
     }
+    // A newer program writes both numbers, so that they agree.
+    const auto noted =
+        *application == state_application_id ? noted_version(db) : std::optional<std::int64_t>();
+    if (noted && *noted != *version)
+        return error{errc::store_corrupt, "the schema number is damaged"};
     if (*version > schema_version) {
         return error{errc::store_newer, "the state was written by a newer version (schema " +
                                             std::to_string(*version) + ")"};
     }
     for (auto n = static_cast<int>(*version); n < schema_version; ++n) {
         const std::string step = "BEGIN IMMEDIATE;" + std::string(migrations[n]) +
+                                 note_version(n + 1) +
                                  "PRAGMA application_id=" + std::to_string(state_application_id) +
                                  ";PRAGMA user_version=" + std::to_string(n + 1) + ";COMMIT;";
         if (auto r = sqlite::execute(db, step.c_str()); r.has_error()) {
+            // What a step asks for is there in every file of ours that says it is at that step.
+            const bool other_tables = *application == state_application_id &&
+                                      (sqlite3_errcode(db) & 0xff) == SQLITE_ERROR;
             (void)sqlite::execute(db, "ROLLBACK");
+            if (other_tables) return error{errc::store_corrupt, r.error().detail};
             return r.error();
         }
     }
+    if (!noted && *version == schema_version)
+        return sqlite::execute(db, note_version(schema_version).c_str());
     return {};
 }
 
@@ -190,6 +219,7 @@ result<void> state_rows::write(const state_write& unit) {
     for (const auto& [iss, jti, at] : unit.jtis) {
         jti_.bind(iss).bind(jti).bind(to_milliseconds(at));
         if (auto r = jti_.run(); r.has_error()) return r.error();
+        if (sqlite3_changes(db_) == 0) continue;  // it is there; the last row is another table's
         // Bounded while running, too: the oldest go, a block at a time.
         const auto last = sqlite3_last_insert_rowid(db_);
         if (last % 1000 == 0) {
@@ -242,9 +272,9 @@ result<state_snapshot> state_rows::load(sqlite3* db) {
                      out.tasks.push_back(std::move(t));
                  });
     if (r.has_error()) return r.error();
-    r = each_row(db, "SELECT name, value FROM settings", [&](const sqlite::statement& s) {
-        out.settings.emplace_back(s.text(0), s.text(1));
-    });
+    r = each_row(
+        db, "SELECT name, value FROM settings WHERE name <> 'schema_version'",
+        [&](const sqlite::statement& s) { out.settings.emplace_back(s.text(0), s.text(1)); });
     if (r.has_error()) return r.error();
     r = each_row(db, "SELECT iss, jti, at FROM jtis ORDER BY n", [&](const sqlite::statement& s) {
         out.jtis.push_back({s.text(0), s.text(1), from_milliseconds(s.number(2))});

@@ -16,6 +16,8 @@ error to_error(sqlite3* db, int code) {
         case SQLITE_NOTADB:
             return {errc::not_a_database, text};
         case SQLITE_CORRUPT:
+        // What we write is what the tables ask for: what is there already is not as it was written.
+        case SQLITE_CONSTRAINT:
             return {errc::store_corrupt, text};
         default:
             return {errc::store_unavailable, text};

@@ -17,6 +17,7 @@ namespace mission::receiver {
 namespace {
 
 constexpr auto retry_after = std::chrono::milliseconds(200);
+constexpr std::size_t lines_waiting = 256;
 
 struct unit {
     state_write write;
@@ -35,13 +36,20 @@ class sqlite_state final : public state {
         auto c = open_connections(path_, on_problem_);
         if (c.has_error()) return c.error();
         c->lost = c->lost && !made;
-        return use(std::move(*c));
+        auto r = use(std::move(*c));
+        // Its tables are not those that its schema number says.
+        return r.has_error() && is_damage(r.error()) ? replace(r.error()) : r;
     }
 
     result<state_snapshot> load() override {
         auto s = load_once();
         if (s.has_error() && is_damage(s.error())) {
             if (auto r = replace(s.error()); r.has_error()) return r.error();
+            {
+                // Done: the writer thread need not.
+                std::lock_guard lock(m_);
+                damaged_.reset();
+            }
             s = load_once();
         }
         // The connection belongs to the writer thread from here on.
@@ -52,7 +60,7 @@ class sqlite_state final : public state {
     result<std::optional<record>> read(const mission_key& key) override {
         return reading<std::optional<record>>([&](mission_reader& r) { return r.read(key); });
     }
-    result<std::size_t> each(const mission_key& after, std::size_t limit, bool brief,
+    result<std::size_t> each(row_place& after, std::size_t limit, bool brief,
                              const std::function<void(const record&)>& fn) override {
         return reading<std::size_t>(
             [&](mission_reader& r) { return r.each(after, limit, brief, fn); });
@@ -60,6 +68,11 @@ class sqlite_state final : public state {
     result<std::vector<mission_key>> in_doubt(std::size_t limit) override {
         return reading<std::vector<mission_key>>(
             [&](mission_reader& r) { return r.in_doubt(limit); });
+    }
+    void found_damaged(error why) override {
+        std::lock_guard lock(m_);
+        if (!damaged_) damaged_ = std::move(why);
+        wake_.notify_one();
     }
     void when_lost(std::function<void()> fn) override {
         std::lock_guard lock(m_);
@@ -106,10 +119,17 @@ class sqlite_state final : public state {
     }
 
     void run() {
-        std::vector<unit> batch;
+        std::deque<unit> batch;
         std::unique_lock lock(m_);
         for (;;) {
-            wake_.wait(lock, [&] { return stopping_ || damaged_ || due(); });
+            wake_.wait(lock, [&] { return stopping_ || damaged_ || due() || !said_.empty(); });
+            if (!said_.empty()) {
+                const auto said = std::exchange(said_, {});
+                lock.unlock();
+                tell(said);
+                lock.lock();
+                continue;
+            }
             if (damaged_ && !stopping_) {
                 lock.unlock();
                 const bool mended = mend();
@@ -118,6 +138,7 @@ class sqlite_state final : public state {
                 continue;
             }
             if (queue_.empty()) return;
+            if (queue_.size() <= limits::state_units_per_commit) batch.swap(queue_);
             while (!queue_.empty() && batch.size() < limits::state_units_per_commit) {
                 batch.push_back(std::move(queue_.front()));
                 queue_.pop_front();
@@ -145,7 +166,7 @@ class sqlite_state final : public state {
         }
     }
 
-    void answer(std::vector<unit>& batch, const result<void>& r) {
+    void answer(std::deque<unit>& batch, const result<void>& r) {
         if (healthy_ != r.has_value() && on_problem_) {
             on_problem_(r.has_value() ? "state can be written again"
                                       : "state cannot be written: " + r.error().message());
@@ -160,7 +181,7 @@ class sqlite_state final : public state {
         }
     }
 
-    result<void> commit(const std::vector<unit>& batch) {
+    result<void> commit(const std::deque<unit>& batch) {
         // In memory there is one connection for all.
         std::unique_lock alone(reading_, std::defer_lock);
         if (!reader_db_) alone.lock();
@@ -182,9 +203,8 @@ class sqlite_state final : public state {
         if (rows.has_error()) return rows.error();
         auto reader = mission_reader::prepare(
             c.reader ? c.reader.get() : c.writer.get(), [this](const mission_key& key) {
-                if (on_problem_)
-                    on_problem_("a row of the state is damaged: mission " + key.id +
-                                " is denied until Status has spoken");
+                say("a row of the state is damaged: mission " + key.id +
+                    " is denied until Status has spoken");
             });
         if (reader.has_error()) return reader.error();
         // Statements go before their connections.
@@ -196,16 +216,47 @@ class sqlite_state final : public state {
         return {};
     }
 
+    // For whoever reads: it may hold locks, and the host's log function may call us. Told on the
+    // writer thread.
+    void say(std::string text) {
+        std::lock_guard lock(m_);
+        if (said_.size() >= lines_waiting) return;  // of a damaged file the first rows are enough
+        said_.push_back(std::move(text));
+        wake_.notify_one();
+    }
+
+    // With no lock held.
+    void tell(const std::vector<std::string>& said) const {
+        if (!on_problem_) return;
+        for (const auto& text : said)
+            on_problem_(text);
+    }
+
     // The file is damaged: another one takes its place.
     result<void> replace(const error& why) {
+        std::vector<std::string> said;
+        auto r =
+            replace_quietly(why, [&said](std::string text) { said.push_back(std::move(text)); });
+        known_again();
+        tell(said);
+        return r;
+    }
+
+    void known_again() {
         const std::lock_guard alone(reading_);
+        untold_ = false;
+    }
+
+    result<void> replace_quietly(const error& why, const std::function<void(std::string)>& say) {
+        const std::lock_guard alone(reading_);
+        untold_ = true;
         rows_ = {};
         reader_ = {};
         reader_db_.reset();
         db_.reset();
-        auto c = replace_damaged(path_, why.message(), on_problem_);
+        auto c = replace_damaged(path_, why.message(), say);
         // It was moved, and there was no making of a new one: next time there is none to move.
-        if (c.has_error()) c = open_connections(path_, on_problem_);
+        if (c.has_error()) c = open_connections(path_, say);
         if (c.has_error()) return c.error();
         c->lost = true;
         return use(std::move(*c));
@@ -214,20 +265,26 @@ class sqlite_state final : public state {
     // On the writer thread. What waits is written to the new file, and after it what the engine
     // has in memory.
     bool mend() {
-        const auto r = replace(*damaged_);
+        std::vector<std::string> said;
+        const auto r = replace_quietly(
+            *damaged_, [&said](std::string text) { said.push_back(std::move(text)); });
         if (r.has_error()) {
+            tell(said);
             if (healthy_ && on_problem_)
                 on_problem_("state cannot be replaced: " + r.error().message());
             healthy_ = false;
             return false;
         }
-        std::function<void()> tell;
+        std::function<void()> lost;
         {
             std::lock_guard lock(m_);
             damaged_.reset();
-            tell = when_lost_;
+            lost = when_lost_;
         }
-        if (tell) tell();
+        // First: until then who has no row is taken for one that was never known.
+        if (lost) lost();
+        known_again();
+        tell(said);
         return true;
     }
 
@@ -236,13 +293,9 @@ class sqlite_state final : public state {
         result<T> r = error{errc::store_unavailable, "the state is being replaced"};
         {
             const std::lock_guard alone(reading_);
-            if (db_) r = fn(reader_);
+            if (db_ && !untold_) r = fn(reader_);
         }
-        if (r.has_error() && is_damage(r.error())) {
-            std::lock_guard lock(m_);
-            if (!damaged_) damaged_ = r.error();
-            wake_.notify_one();
-        }
+        if (r.has_error() && is_damage(r.error())) found_damaged(r.error());
         return r;
     }
 
@@ -265,8 +318,10 @@ class sqlite_state final : public state {
     state_rows rows_;
     std::mutex reading_;  // of reader_; taken before m_
     mission_reader reader_;
+    bool untold_ = false;  // under reading_: another file is there, and when_lost_ was not called
     bool lost_ = false;
-    std::optional<error> damaged_;  // under m_
+    std::optional<error> damaged_;   // under m_
+    std::vector<std::string> said_;  // under m_: for the log
     mutable std::mutex m_;
     std::condition_variable wake_;
     std::deque<unit> queue_;

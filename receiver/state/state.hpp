@@ -4,6 +4,7 @@
 // of SETs costs one fsync (design section 4). The engine's memory is the master; the rows follow.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,6 +56,11 @@ struct state_snapshot {
     bool missions_stored = false;  // there are some to be read
 };
 
+// How far a walk through the missions has come; at its beginning at first.
+struct row_place {
+    std::int64_t number = INT64_MIN;
+};
+
 class state {
   public:
     virtual ~state() = default;  // writes what waits, then closes
@@ -83,9 +89,12 @@ class state {
     virtual result<std::optional<record>> read(const mission_key&) {
         return std::optional<record>();
     }
-    // At most `limit` of them behind `after`, by issuer and id, without their authority; returns
-    // how many. `brief`: without what only people read. The record is valid during the call alone.
-    virtual result<std::size_t> each(const mission_key& after, std::size_t limit, bool brief,
+    // At most `limit` of them behind `after`, those first that have been known for longest, without
+    // their authority; returns how many, and moves `after` behind them (not after an error). A walk
+    // meets each mission that is there from its beginning to its end once, as it is then; one that
+    // comes meanwhile once or not at all. `brief`: without what only people read. The record is
+    // valid during the call alone.
+    virtual result<std::size_t> each(row_place& after, std::size_t limit, bool brief,
                                      const std::function<void(const record&)>& fn) {
         (void)after, (void)limit, (void)brief, (void)fn;
         return std::size_t{0};
@@ -95,6 +104,8 @@ class state {
         (void)limit;
         return std::vector<mission_key>();
     }
+    // What was read cannot be what was written: as if reading had found the damage. THREAD: any.
+    virtual void found_damaged(error why) { (void)why; }
     // Called on the writer thread, once the file was found damaged and another one is in its place:
     // it has what could be read of holds, tasks and settings, and no missions. THREAD: any.
     virtual void when_lost(std::function<void()> fn) { (void)fn; }

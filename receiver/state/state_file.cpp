@@ -103,6 +103,8 @@ result<state_connections> open_once(const std::string& path) {
     if (db.has_error()) return db.error();
     if (auto r = check(db->get(), path, before.st_size); r.has_error()) return r.error();
     if (auto r = migrate_state(db->get()); r.has_error()) return r.error();
+    if (existed && before.st_size <= checked_whole)
+        if (auto r = check_mission_index(db->get()); r.has_error()) return r.error();
     out.writer = std::move(*db);
     if (path.empty() || path == ":memory:") return out;
     auto reader = connect(path);

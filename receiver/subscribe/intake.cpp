@@ -88,9 +88,9 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
           now_(std::move(now)),
           quirks_(quirks ? std::move(quirks) : std::make_shared<quirk_log>()) {}
 
-    void accept(std::string token, std::string expected_jti,
+    void accept(std::string_view token, std::string_view expected_jti,
                 std::function<void(set_outcome)> done) override {
-        run(std::move(token), std::move(expected_jti), std::move(done), true);
+        run(token, expected_jti, std::move(done), true);
     }
 
     std::shared_ptr<void> gather() override {
@@ -115,8 +115,8 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
         done({retry ? set_fate::retry : set_fate::reject, std::move(e)});
     }
 
-    void run(std::string token, std::string expected_jti, std::function<void(set_outcome)> done,
-             bool may_refetch) {
+    void run(std::string_view token, std::string_view expected_jti,
+             std::function<void(set_outcome)> done, bool may_refetch) {
         auto parsed = parse_set(token, quirks_->allows(quirk_log::kind::typ_missing));
         if (parsed.has_error()) return fail(parsed.error(), done);
         const auto keys = link_.keys();
@@ -127,7 +127,7 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
                 verified.error() == errc::bad_signature ||
                 (verified.error() == errc::unknown_kid && (!keys || !parsed->kid.empty()));
             if (!may_refetch || !newer_keys_help) return fail(verified.error(), done);
-            return wait_for_keys(std::move(token), std::move(expected_jti), std::move(done),
+            return wait_for_keys(std::string(token), std::string(expected_jti), std::move(done),
                                  verified.error());
         }
         if (parsed->typ.empty()) (void)quirks_->use(quirk_log::kind::typ_missing);
@@ -159,7 +159,7 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
         return out;
     }
 
-    void take(std::vector<events::received_set> sets, const std::string& expected_jti,
+    void take(std::vector<events::received_set> sets, std::string_view expected_jti,
               std::function<void(set_outcome)> done) {
         const auto issuer = engine_.transmitter();
         const auto aud = audience();
@@ -181,12 +181,17 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
             }
             set.iss = issuer;  // as we know it, were it not for a slash
         }
+        if (sets.size() == 1) {
+            return engine_.receive(std::move(sets.front()),
+                                   [self = shared_from_this(), done = std::move(done)](
+                                       set_outcome o) { self->tell(std::move(o), done); });
+        }
         auto all = std::make_shared<joint>();
         all->left = sets.size();
         all->done = std::move(done);
         for (std::size_t n = 0; n < sets.size(); ++n) {
             // Each is remembered by itself.
-            if (sets.size() > 1) sets[n].jti += '#' + std::to_string(n + 1);
+            sets[n].jti += '#' + std::to_string(n + 1);
             engine_.receive(std::move(sets[n]), [self = shared_from_this(), all](set_outcome o) {
                 self->settled(*all, std::move(o));
             });
@@ -202,10 +207,13 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
             }
             if (--all.left != 0) return;
         }
-        if (all.worst.fate == set_fate::reject) {
+        tell(std::move(all.worst), all.done);
+    }
+
+    void tell(set_outcome o, const std::function<void(set_outcome)>& done) {
+        if (o.fate == set_fate::reject)
             engine_.counts().sets_rejected.fetch_add(1, std::memory_order_relaxed);
-        }
-        all.done(std::move(all.worst));
+        done(std::move(o));
     }
 
     // Pushed before our create call was answered: it comes again. A transmitter's own verification
@@ -239,7 +247,7 @@ class intake_impl final : public intake, public std::enable_shared_from_this<int
                 if (self->link_.keys_given_up()) return self->fail(errc::unknown_kid, done);
                 return self->fail({errc::keys_unavailable, r.error().detail}, done);
             }
-            self->run(std::move(token), std::move(expected_jti), std::move(done), false);
+            self->run(token, expected_jti, std::move(done), false);
         });
     }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "receiver/engine/engine.hpp"
 #include "receiver/subscribe/link.hpp"
@@ -15,7 +16,8 @@ class intake {
   public:
     virtual ~intake() = default;
     // `expected_jti`: under which key a poll answer listed it; empty for a push.
-    virtual void accept(std::string token, std::string expected_jti,
+    // Both are looked at during the call alone.
+    virtual void accept(std::string_view token, std::string_view expected_jti,
                         std::function<void(set_outcome)> done) = 0;
     // While this lives, what SETs say waits for what follows them on its way to the disk: those of
     // one poll answer become one transaction. Denials are shown at once all the same. Not for long:

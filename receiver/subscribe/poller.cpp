@@ -177,13 +177,13 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
         std::size_t gathered = 0;
         auto together = sets_->gather();
         for (const auto& [name, token] : sets) {
-            const std::string jti(name);
             // More than was asked for: nothing waits for the end of an answer without end.
             if (++gathered % poll_batch == 0) {
                 together.reset();  // first: gatherings nest, and the outer one would go on
                 together = sets_->gather();
             }
-            auto settle = [weak = weak_from_this(), run = run_, all, jti](set_outcome o) {
+            std::function<void(set_outcome)> settle = [weak = weak_from_this(), run = run_, all,
+                                                       jti = std::string(name)](set_outcome o) {
                 bool last = false, tell = false;
                 {
                     std::lock_guard lock(all->m);
@@ -213,7 +213,7 @@ class poller_impl final : public poller, public std::enable_shared_from_this<pol
                 });
             };
             if (token)
-                sets_->accept(std::string(*token), jti, settle);
+                sets_->accept(*token, name, std::move(settle));
             else
                 settle({set_fate::reject, errc::malformed_token});
         }

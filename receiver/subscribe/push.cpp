@@ -114,7 +114,7 @@ void push_endpoint::handle(ms::push_request request,
         r.headers.emplace_back("Retry-After", "1");
         return done(std::move(r));
     }
-    sets_->accept(std::move(request.body), {},
+    sets_->accept(request.body, {},
                   [done = std::move(done), count = in_flight_](const set_outcome& o) {
                       count->fetch_sub(1);
                       done(response_of(o));

@@ -250,15 +250,26 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             std::lock_guard lock(m_);
             if (std::exchange(pumping_, true)) return;
         }
+        // What a callback throws is its caller's to see; the next one pumps again.
+        struct turn {
+            desk& d;
+            bool ended = false;  // by next()
+            ~turn() {
+                if (ended) return;
+                std::lock_guard lock(d.m_);
+                d.pumping_ = false;
+            }
+        } mine{*this};
         for (;;) {
             std::optional<mission_key> key;
             std::string audience;
             callers late;
             {
                 std::lock_guard lock(m_);
-                key = next();
-                late.swap(late_);
                 audience = audience_;
+                key = next();
+                mine.ended = !key;
+                late.swap(late_);
             }
             for (auto& w : late)
                 w(cause::status_limited);

@@ -165,7 +165,7 @@ TEST_CASE("an answer that fails a check is none: replayed, signed by a stranger,
             std::to_string(to_numeric_date(system_clock().now())) + R"(,"exp":4000000000,)" +
             R"("mission":{"id":")" + id + R"(","issuer":")" + b.tx.issuer +
             R"(","state":"active","version":1,"log_epoch":"e1"},"authorization_details":[]})";
-        b.tx.answer_with([&](const net::http_request& r) -> std::optional<net::http_response> {
+        b.tx.answer_with([&, old](const net::http_request& r) -> std::optional<net::http_response> {
             if (r.path != path) return std::nullopt;
             return text_response(200,
                                  *jose::sign_compact(b.tx.key, "mission-status-response+jwt", old),

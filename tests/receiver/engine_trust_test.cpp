@@ -69,11 +69,12 @@ struct bench {
         REQUIRE(said->fate == set_fate::acknowledge);
     }
     // `age`: of what it says was settled.
-    void heartbeat(std::int64_t age = 0) {
+    void heartbeat(std::int64_t age = 0, std::int64_t continuity = 1,
+                   const char* log_epoch = "e1") {
         events::verification v;
         v.as_of = from_milliseconds(now.wall - age);
-        v.continuity = 1;
-        v.log_epoch = "e1";
+        v.continuity = continuity;
+        v.log_epoch = log_epoch;
         deliver(std::string(events::verification_type), events::to_json(v),
                 events::stream_subject("s"), now.wall / second);
     }
@@ -259,6 +260,53 @@ TEST_CASE("a denial ages like a permission: it is asked about again, and holds m
     b.pass(max_stale);
     // What has ended is not asked about: nothing revives it.
     CHECK_FALSE(b.e->denial_aged(one));
+    CHECK(b.says(one) == standing::revoked);
+}
+
+TEST_CASE("what has ended is asked about once its transmitter tells another history") {
+    bench b;
+    b.join();
+    b.heartbeat();
+    b.status(2, "revoked", b.ask());
+    b.pass(max_stale);
+    b.heartbeat();
+    CHECK_FALSE(b.e->denial_aged(one));
+    // Another epoch of the same history revives nothing, and nobody is asked.
+    b.heartbeat(0, 2);
+    CHECK_FALSE(b.e->denial_aged(one));
+    b.heartbeat(0, 2, "e2");
+    CHECK(b.e->denial_aged(one));
+    CHECK(b.says(one) == standing::revoked);
+    // Where it has ended as well that is the end of it.
+    SUBCASE("ended there too") {
+        b.status(1, "revoked", b.ask(), "e2");
+        CHECK_FALSE(b.e->denial_aged(one));
+        CHECK(b.says(one) == standing::revoked);
+    }
+    SUBCASE("not ended there") {
+        b.status(1, "active", b.ask(), "e2");
+        CHECK(b.says(one) == standing::active);
+    }
+}
+
+TEST_CASE("an answer that was asked for before an event that found no room is overtaken by it") {
+    bench b({}, 2);
+    b.join();
+    b.heartbeat();
+    b.pass(2 * second);
+    const mission_key third{issuer, "msn_8RfX2Lqv9TqMv4z7sA2bN1k0YpEdHc92"};
+    // Both places are taken by missions that are not on disk yet.
+    b.written = false;
+    b.mission(other, 1, "active");
+    b.mission(third, 1, "active");
+    const auto asked = b.ask();
+    b.mission(one, 2, "revoked");
+    REQUIRE(b.e->counts().missions_refused == 1);
+    b.disk.commit_all();
+    b.written = true;
+    b.status(1, "active", asked);  // as it was when the question came
+    CHECK(b.says(one) == standing::unknown);
+    b.status(2, "revoked", b.ask());
     CHECK(b.says(one) == standing::revoked);
 }
 

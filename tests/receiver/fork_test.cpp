@@ -125,7 +125,8 @@ TEST_CASE("stop and destructor in a child let go, and leave state file and strea
     auto o = f.b.options();
     o.state_path = f.b.dir / "state.db";
     f.b.start(std::move(o));
-    CHECK(f.b.rx->missions().check(f.id).what == standing::revoked);
+    // Missions are read beside the start.
+    CHECK(eventually([&] { return f.b.rx->missions().check(f.id).what == standing::revoked; }));
 }
 
 TEST_CASE("a child whose fork ran no handler of the C library is denied too") {

@@ -91,8 +91,9 @@ outcome cut_while_writing(std::uint64_t seed) {
     if (!back) return out;
     out.opens = !back->rebuilt;
     std::set<std::string> missions, tasks;
+    row_place from;
     const auto read =
-        (*again)->each({}, 100'000, true, [&](const record& m) { missions.insert(m.key.id); });
+        (*again)->each(from, 100'000, true, [&](const record& m) { missions.insert(m.key.id); });
     if (!read) return out;
     for (const auto& t : back->tasks)
         tasks.insert(t.key);

@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,14 +28,16 @@ struct real_run {
     std::unique_ptr<state> disk;
     std::unique_ptr<task_runner> runner = make_task_runner(system_random());
     std::vector<mission_key> asked;
-    std::vector<std::string> problems, lines;
+    std::mutex saying;
+    std::vector<std::string> problems, lines;       // under `saying`
+    std::function<void()> when_said;                // called as a host's log function is
     std::vector<std::function<void()>> background;  // what the test is to run
     std::unique_ptr<engine> e;
     state_snapshot rows;
 
     explicit real_run(const std::string& path, std::size_t most = 100, engine::memory working = {},
                       bool later = false, std::function<void(task_runner&)> set_up = nullptr) {
-        auto s = open_state(path, [this](const std::string& text) { problems.push_back(text); });
+        auto s = open_state(path, [this](const std::string& text) { say(problems, text); });
         REQUIRE(s.has_value());
         disk = std::move(*s);
         auto read = disk->load();
@@ -42,7 +46,7 @@ struct real_run {
         engine::hooks h;
         h.ask_status = [this](const mission_key& k, bool) { asked.push_back(k); };
         h.log = [this](ms::log_level, std::string_view text, const std::vector<ms::log_field>&) {
-            lines.emplace_back(text);
+            say(lines, text);
         };
         if (later) h.background = [this](auto job) { background.push_back(std::move(job)); };
         if (set_up) set_up(*runner);
@@ -53,6 +57,21 @@ struct real_run {
     }
     ~real_run() {
         if (disk) disk->stop();
+    }
+    void say(std::vector<std::string>& into, std::string_view text) {
+        {
+            const std::lock_guard lock(saying);
+            into.emplace_back(text);
+        }
+        if (when_said) when_said();
+    }
+    bool was_said(std::string_view part) {
+        const std::lock_guard lock(saying);
+        const auto has = [&](const std::string& text) {
+            return text.find(part) != std::string::npos;
+        };
+        return std::any_of(problems.begin(), problems.end(), has) ||
+               std::any_of(lines.begin(), lines.end(), has);
     }
 
     // The stream is live, and vouches for all missions.

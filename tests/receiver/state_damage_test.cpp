@@ -3,9 +3,11 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/receiver/real_state.hpp"
 #include "tests/receiver/wait.hpp"
@@ -187,6 +189,85 @@ TEST_CASE("an application id that the disk has changed is damage, not somebody e
     real_run r(path);
     CHECK(r.rows.rebuilt);
     CHECK(r.e->held({}).size() == 5);
+}
+
+TEST_CASE("a schema number that the disk has changed is damage, not a newer program's") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    fill(path);
+    auto content = octets(path);
+    REQUIRE(content[63] != 0);
+    // The database header's user version (sqlite.org/fileformat.html section 1.3), big endian.
+    SUBCASE("one far ahead") {
+        content[60] = static_cast<char>(content[60] ^ 1);
+    }
+    SUBCASE("one a little ahead") {
+        content[63] = static_cast<char>(content[63] ^ 32);
+    }
+    SUBCASE("one behind") {
+        content[63] = static_cast<char>(content[63] - 1);
+    }
+    SUBCASE("none at all") {
+        content[63] = 0;
+    }
+    put_octets(path, content);
+    real_run r(path);
+    CHECK(r.rows.rebuilt);
+    CHECK(r.e->held({}).size() == 5);
+    CHECK(r.was_said("schema number"));
+    for (int n = 0; n < missions; ++n)
+        CHECK(r.now(n) != standing::active);
+}
+
+TEST_CASE("the host's log function may call the receiver, whatever it is told") {
+    temp_dir dir;
+    const auto path = dir / "state.db";
+    fill(path);
+    std::atomic<int> said{0}, held_up{0};
+    std::vector<std::thread> hosts;
+    std::mutex m;
+    real_run r(path, 100, {4, 1u << 20});
+    r.when_said = [&] {
+        // On a thread of its own, so that a lock that we hold is found and not waited for for ever.
+        auto called = std::make_shared<std::promise<void>>();
+        auto over = called->get_future();
+        {
+            const std::lock_guard lock(m);
+            hosts.emplace_back([&r, called] {
+                (void)r.e->view({real_issuer, real_id(1)});
+                (void)r.e->list(1);
+                called->set_value();
+            });
+        }
+        ++said;
+        if (over.wait_for(std::chrono::seconds(3)) != std::future_status::ready) ++held_up;
+    };
+    r.join();
+    SUBCASE("a damaged row") {
+        sqlite3* db = nullptr;
+        REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+        const auto change = "UPDATE missions SET state='actjve' WHERE id='" + real_id(7) + "'";
+        CHECK(sqlite3_exec(db, change.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+        sqlite3_close(db);
+        for (int n = 0; n < 20; ++n)
+            (void)r.mission(n, 4, "suspended");
+        CHECK(test::eventually([&] { return r.was_said("a row of the state is damaged"); }));
+    }
+    SUBCASE("a file that is lost") {
+        const auto size = std::filesystem::file_size(path);
+        std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(4096)
+            << std::string(size - 4096, '\x5a');
+        std::filesystem::resize_file(path + "-wal", 0);
+        for (int n = 0; n < missions; ++n)
+            if (r.mission(n, 4, "suspended").fate == set_fate::retry) break;
+        CHECK(test::eventually([&] { return r.was_said("state was damaged"); }));
+        CHECK(test::eventually([&] { return r.was_said("what was known of missions is lost"); }));
+    }
+    r.disk->stop();
+    CHECK(said > 0);
+    CHECK(held_up == 0);
+    for (auto& t : hosts)
+        t.join();
 }
 
 TEST_CASE("damage that is found while running is answered by a new file with all that is held") {

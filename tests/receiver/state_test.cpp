@@ -49,12 +49,11 @@ bool write(state& s, state_write w) {
 
 std::vector<record> missions_of(state& s) {
     std::vector<record> out;
-    mission_key after;
+    row_place after;
     for (;;) {
         const auto n = s.each(after, 3, false, [&](const record& r) { out.push_back(r); });
         REQUIRE(n.has_value());
         if (*n < 3) return out;
-        after = out.back().key;
     }
 }
 
@@ -280,7 +279,9 @@ TEST_CASE("a newer schema and another program's database are refused and left al
     const auto path = dir / "state.db";
     { REQUIRE(open_state(path, nullptr).has_value()); }
     SUBCASE("newer") {
-        execute(path, "PRAGMA user_version=99");
+        execute(path,
+                "PRAGMA user_version=99; UPDATE settings SET value='99' WHERE "
+                "name='schema_version'");
         auto s = open_state(path, nullptr);
         REQUIRE(s.has_error());
         CHECK(s.error() == errc::store_newer);
@@ -341,4 +342,36 @@ TEST_CASE("units written in one go keep their order: the last value stands") {
     }
     CHECK(write(**s, {}));
     CHECK(committed == 500);
+}
+
+TEST_CASE("a walk meets what stays once, whatever goes and comes meanwhile") {
+    auto s = open_state("", nullptr);
+    REQUIRE(s.has_value());
+    REQUIRE((*s)->load().has_value());
+    const auto numbered = [](int n) {
+        auto r = full_record();
+        r.key.id = "m" + std::to_string(n);
+        r.authority.reset();
+        return r;
+    };
+    state_write w;
+    for (const int n : {5, 1, 4, 2, 3})
+        w.missions.push_back(numbered(n));
+    CHECK(write(**s, w));
+    std::vector<std::string> met;
+    const auto walk = [&](row_place& after, std::size_t limit) {
+        const auto n =
+            (*s)->each(after, limit, true, [&](const record& r) { met.push_back(r.key.id); });
+        REQUIRE(n.has_value());
+        return *n;
+    };
+    row_place after;
+    CHECK(walk(after, 2) == 2);
+    state_write change;
+    change.forgotten = {numbered(5).key, numbered(2).key};
+    change.missions = {numbered(0), numbered(1)};
+    CHECK(write(**s, change));
+    CHECK(walk(after, 10) == 3);
+    CHECK(met == std::vector<std::string>{"m5", "m1", "m4", "m3", "m0"});
+    CHECK(walk(after, 10) == 0);
 }

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <new>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "base/random.hpp"
@@ -53,6 +55,7 @@ class slow_link final : public link {
         errc why{};
         {
             std::lock_guard lock(m_);
+            if (std::exchange(throw_, false)) throw std::bad_alloc();
             asked_.push_back(key.id);
             if (!at_once_) {
                 waiting_.push_back(std::move(done));
@@ -75,6 +78,10 @@ class slow_link final : public link {
         for (auto& done : now)
             done(errc::unavailable);
     }
+    void throw_once() {
+        std::lock_guard lock(m_);
+        throw_ = true;
+    }
     void from_now_on(errc why) {
         std::lock_guard lock(m_);
         why_ = why;
@@ -86,7 +93,7 @@ class slow_link final : public link {
 
   private:
     std::mutex m_;
-    bool at_once_ = false;
+    bool at_once_ = false, throw_ = false;
     errc why_ = errc::unavailable;
     std::vector<std::string> asked_;
     std::vector<std::function<void(result<status_word>)>> waiting_;
@@ -137,6 +144,14 @@ TEST_CASE("any number of callers ask, some wait, and a service that is down keep
     b.l.answer_all();
     CHECK(eventually([&] { return told == many; }));
     CHECK(b.l.asked().size() <= limits::status_in_flight + status_limits::failures_until_down);
+}
+
+TEST_CASE("a request that cannot be sent for want of memory does not keep the others") {
+    desk_bench b;
+    b.l.throw_once();
+    CHECK_THROWS_AS(b.desk->ask({"i", "one"}, true, [](ms::cause) {}), std::bad_alloc);
+    b.desk->ask({"i", "two"}, true, [](ms::cause) {});
+    CHECK(b.l.asked() == std::vector<std::string>{"two"});
 }
 
 TEST_CASE("a herd of made-up ids makes a bounded number of requests") {

@@ -354,11 +354,14 @@ MS_API void ms_outcome_failed(ms_outcome* outcome, const char* why);
 typedef void (*ms_handler_fn)(void* user, const ms_task* task, ms_outcome* outcome);
 typedef struct ms_handler_options {
     uint32_t size;
-    uint32_t on;          /* MS_ON(MS_EFFECT_...) | ..., or MS_ON_END */
-    const char* name;     /* unique within the receiver */
-    int32_t per_mission;  /* 1: once per mission; 0: once per held thing of it */
-    uint32_t concurrency; /* 0: as the library has it, */
-    int64_t timeout_ms, retry_first_ms, retry_max_ms; /* and so here */
+    uint32_t on;         /* MS_ON(MS_EFFECT_...) | ..., or MS_ON_END */
+    const char* name;    /* unique within the receiver */
+    int32_t per_mission; /* 1: once per mission; 0: once per held thing of it */
+    /* Calls at a time, over all missions. With 1, a call that never returns keeps every later task
+     * of this handler waiting, the end of a mission too: take 2 or more. Here and below, 0: as the
+     * library has it. */
+    uint32_t concurrency;
+    int64_t timeout_ms, retry_first_ms, retry_max_ms;
 } ms_handler_options;
 #define MS_HANDLER_OPTIONS_INIT \
     { (uint32_t)sizeof(ms_handler_options), 0, NULL, 0, 0, 0, 0, 0 }

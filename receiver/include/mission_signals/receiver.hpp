@@ -215,6 +215,9 @@ struct handler_options {
     bool per_hold = true;  // once per held thing of the mission; false: once per mission
     std::chrono::milliseconds timeout{10'000};
     std::chrono::milliseconds retry_first{100}, retry_max{30'000};  // exponential, with jitter
+    // Calls at a time, over all missions. With 1, a call that never returns (a pause, say) keeps
+    // every later task of this handler waiting, the end of a mission too: take 2 or more unless the
+    // target truly takes one call at a time.
     unsigned concurrency = 4;
 };
 // Runs on the host executor (worker threads of the library by default); may block up to `timeout`.
@@ -231,8 +234,9 @@ struct task_view {
     std::string evidence;
     bool finished = false, cancelled = false;
     std::chrono::system_clock::time_point created, updated;
-    bool orphaned = false;  // open, and no handler of that name is registered now: kept until one is
-    bool running = false;   // a call of the handler has not returned
+    bool orphaned =
+        false;             // open, and no handler of that name is registered now: kept until one is
+    bool running = false;  // a call of the handler has not returned
     // Of an open task that waits: when it is tried next, as things are.
     std::optional<std::chrono::system_clock::time_point> next_try{};
 };
@@ -374,7 +378,7 @@ struct status {
     std::uint64_t sets_received = 0, sets_rejected = 0, sets_duplicate = 0, status_requests = 0,
                   gaps = 0, heartbeats = 0, tasks_pending = 0, unknown_events = 0;
     std::uint64_t missions = 0, missions_evicted = 0, missions_refused = 0;  // refused: no room
-    std::uint64_t reports_sent = 0, reports_pending = 0;  // of teardown
+    std::uint64_t reports_sent = 0, reports_pending = 0;                     // of teardown
     std::uint64_t reports_refused = 0;  // by the transmitter, for good
     std::string last_error;
 };
@@ -384,9 +388,10 @@ struct setup_error : std::runtime_error {
 };
 
 // FORK: a receiver belongs to the process that called start(). In a child of fork(2), however made,
-// check() and everything else deny from the first instruction on (`unknown`, false, empty), callbacks
-// of resolve() and confirm() are called at once with a denial, and stop() and the destructor let go
-// without touching the parent's state file and connections. A child makes a receiver of its own.
+// check() and everything else deny from the first instruction on (`unknown`, false, empty),
+// callbacks of resolve() and confirm() are called at once with a denial, and stop() and the
+// destructor let go without touching the parent's state file and connections. A child makes a
+// receiver of its own.
 class receiver {
   public:
     virtual ~receiver() = default;  // stops
@@ -411,8 +416,8 @@ class receiver {
     // Blocks until the stream is verified and live, or `timeout`; false then.
     virtual bool wait_live(std::chrono::milliseconds timeout) = 0;
     // Two-step. Handlers that run are waited for until their timeout has passed; one that still
-    // runs then is left behind, with its thread: its task is tried again by the next start, and what
-    // it refers to has to outlive it. Not from a handler or a callback of this receiver.
+    // runs then is left behind, with its thread: its task is tried again by the next start, and
+    // what it refers to has to outlive it. Not from a handler or a callback of this receiver.
     virtual void stop() = 0;
 
     virtual mission_cache& missions() noexcept = 0;

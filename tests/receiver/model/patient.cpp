@@ -34,9 +34,12 @@ void model_state::write(const state_write& w) {
         rows_.torn_down.insert(t.mission);
     for (const auto& key : w.forgotten) {
         rows_.missions.erase(key);
+        std::erase_if(rows_.order, [&](const auto& numbered) { return numbered.second == key; });
         rows_.torn_down.erase(key);
     }
     const auto put = [&](const receiver::record& r, bool with_authority) {
+        if (rows_.missions.count(r.key) == 0)
+            rows_.order.emplace(rows_.order.empty() ? 1 : rows_.order.rbegin()->first + 1, r.key);
         auto& row = rows_.missions[r.key];
         const auto authority = row.authority;
         const auto authority_version = row.authority_version;
@@ -65,12 +68,13 @@ result<std::optional<receiver::record>> model_state::read(const mission_key& key
     return std::optional<receiver::record>(it->second);
 }
 
-result<std::size_t> model_state::each(const mission_key& after, std::size_t limit, bool,
+result<std::size_t> model_state::each(receiver::row_place& after, std::size_t limit, bool,
                                       const std::function<void(const receiver::record&)>& fn) {
     std::size_t n = 0;
-    for (auto it = rows_.missions.upper_bound(after); it != rows_.missions.end() && n < limit;
+    for (auto it = rows_.order.upper_bound(after.number); it != rows_.order.end() && n < limit;
          ++it, ++n) {
-        auto r = it->second;
+        after.number = it->first;
+        auto r = rows_.missions.at(it->second);
         r.authority.reset();
         fn(r);
     }

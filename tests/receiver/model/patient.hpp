@@ -21,6 +21,7 @@ using receiver::mission_key;
 // What is on disk: the rows of committed units, in memory.
 struct disk_rows {
     std::map<mission_key, receiver::record> missions;
+    std::map<std::int64_t, mission_key> order;  // of a walk: those first that came first
     std::map<std::string, std::string> settings;
     std::map<std::pair<std::string, std::string>, receiver::jti_record> jtis;
     std::set<mission_key> torn_down;  // there is a task that ends what the mission has
@@ -35,7 +36,7 @@ class model_state final : public receiver::state {
     bool accepts() const noexcept override { return waiting_.size() < 64; }
     void stop() override { waiting_.clear(); }
     result<std::optional<receiver::record>> read(const mission_key& key) override;
-    result<std::size_t> each(const mission_key& after, std::size_t limit, bool brief,
+    result<std::size_t> each(receiver::row_place& after, std::size_t limit, bool brief,
                              const std::function<void(const receiver::record&)>& fn) override;
     result<std::vector<mission_key>> in_doubt(std::size_t limit) override;
 

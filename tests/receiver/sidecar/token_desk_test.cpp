@@ -134,8 +134,10 @@ TEST_CASE("keys are there before the first token, and those that nobody uses are
     w.d.apply();
     store.reset();
     CHECK_FALSE(seen.expired());
+    CHECK(w.d.shelf.clients() == 1);
     w.d.shelf.refresh();
     CHECK(seen.expired());
+    CHECK(w.d.shelf.clients() == 0);
 }
 
 TEST_CASE("a CA that cannot be used is told when the settings are made") {
