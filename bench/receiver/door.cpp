@@ -39,15 +39,7 @@ struct due {
 
 class connection {
   public:
-    explicit connection(const std::string& path)
-        : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-        sockaddr_un at{};
-        at.sun_family = AF_UNIX;
-        if (path.size() >= sizeof at.sun_path) fail("the path of the socket is too long");
-        std::memcpy(at.sun_path, path.data(), path.size());
-        if (::connect(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
-            fail("cannot connect to the sidecar");
-    }
+    explicit connection(std::string path) : path_(std::move(path)) { open(); }
     ~connection() { ::close(fd_); }
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
@@ -57,8 +49,11 @@ class connection {
     void send(due d) {
         now_ = std::move(d);
         busy_ = true;
-        const auto n = ::send(fd_, now_.request.data(), now_.request.size(), MSG_NOSIGNAL);
-        if (n != static_cast<ssize_t>(now_.request.size())) fail("a request cannot be sent");
+        if (try_send()) return;
+        // It was idle for so long that the sidecar has closed it.
+        ::close(fd_);
+        open();
+        if (!try_send()) fail("a request cannot be sent");
     }
     // The nanoseconds that the answer took, or -1 while it is not whole.
     std::int64_t receive() {
@@ -79,6 +74,19 @@ class connection {
     }
 
   private:
+    void open() {
+        fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        sockaddr_un at{};
+        at.sun_family = AF_UNIX;
+        if (path_.size() >= sizeof at.sun_path) fail("the path of the socket is too long");
+        std::memcpy(at.sun_path, path_.data(), path_.size());
+        if (::connect(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
+            fail("cannot connect to the sidecar");
+    }
+    bool try_send() const {
+        const auto n = ::send(fd_, now_.request.data(), now_.request.size(), MSG_NOSIGNAL);
+        return n == static_cast<ssize_t>(now_.request.size());
+    }
     std::size_t length(std::size_t head) const {
         auto fields = answer_.substr(0, head);
         std::transform(fields.begin(), fields.end(), fields.begin(), [](unsigned char c) {
@@ -88,7 +96,8 @@ class connection {
         return at == std::string::npos ? 0 : std::stoul(fields.substr(at + 17));
     }
 
-    const int fd_;
+    const std::string path_;
+    int fd_ = -1;
     bool busy_ = false;
     due now_;
     std::string answer_;
