@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr auto look_again = 20ms;  // while streams are behind
-constexpr auto step_time = 16ms;   // of the writer: a decision waits for one of these
+constexpr auto step_time = 20ms;   // of the writer: a decision waits for one of these
 constexpr std::size_t step_most = 1000;
 constexpr std::size_t step_least = 50;  // a step has its commit to pay for
 
