@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "jose/digest.hpp"
 #include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/file.hpp"
 #include "store/sqlite/history.hpp"
@@ -321,7 +322,10 @@ class sqlite_backend final : public engine::backend {
         if (!why && options.declared_restored) why = "the operator says that it was restored";
         if (!why) return note_identity(*c_, identity);
         const auto now = options.time ? options.time->now() : system_clock().now();
-        begin_history(*c_, identity, *why, now);
+        // The witness first: who dies in between begins it again, and who dies after it does not.
+        const auto log_epoch = jose::random_id(16);
+        lock_.write(to_text({log_epoch, read_position(*c_).head}));
+        begin_history(*c_, log_epoch, identity, *why, now);
         if (options.on_new_history) {
             const auto p = read_position(*c_);
             options.on_new_history({*why, p.log_epoch, p.head});

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "jose/digest.hpp"
-
 namespace mission::store::sqlite {
 namespace {
 
@@ -43,8 +41,8 @@ std::optional<std::string> why_a_copy(connection& c, const std::string& identity
     return std::nullopt;
 }
 
-void begin_history(connection& c, const std::string& identity, const std::string& why,
-                   wall_time now) {
+void begin_history(connection& c, const std::string& log_epoch, const std::string& identity,
+                   const std::string& why, wall_time now) {
     c.exec("BEGIN IMMEDIATE");
     try {
         query(c,
@@ -55,7 +53,7 @@ void begin_history(connection& c, const std::string& identity, const std::string
         query(c,
               "UPDATE meta SET log_epoch = ?1, identity = ?2, copied_at = NULL, "
               "last_mission = last_mission + ?3 WHERE id = 1",
-              jose::random_id(16), identity, missions_passed_over)
+              log_epoch, identity, missions_passed_over)
             .run();
         c.exec("COMMIT");
     } catch (const store_error&) {

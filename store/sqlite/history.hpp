@@ -21,10 +21,10 @@ inline constexpr std::int64_t missions_passed_over = 1 << 20;
 std::optional<std::string> why_a_copy(connection& c, const std::string& identity,
                                       const std::optional<witness>& seen);
 
-// In one transaction: another log_epoch, the old one kept in log_epochs, `identity` written, the
-// mark of a copy taken off. A process that dies here has done all of it or nothing.
-void begin_history(connection& c, const std::string& identity, const std::string& why,
-                   wall_time now);
+// In one transaction: `log_epoch` from here on, the old one kept in log_epochs, `identity` written,
+// the mark of a copy taken off. A process that dies here has done all of it or nothing.
+void begin_history(connection& c, const std::string& log_epoch, const std::string& identity,
+                   const std::string& why, wall_time now);
 
 // Writes the identity of a file that has none (a new store, or one of an older schema) or whose
 // identity now has more parts.
