@@ -96,8 +96,10 @@ void engine::load(state_snapshot snapshot) {
     state_write w;
     // A file that is older than the stream's last word may be an old copy, with which nobody would
     // notice what has been acknowledged since: nothing in it is relied on unconfirmed, and a SET of
-    // before now is no first contact, as with a stream that is older than what is remembered.
-    if (any && (set_back || live_kept_ <= now.wall)) {
+    // before now is no first contact, as with a stream that is older than what is remembered. So
+    // also of a file without missions: they may have come since.
+    const bool heard = live_kept_ != 0 || d.settled_until;
+    if ((any || heard) && (set_back || live_kept_ <= now.wall)) {
         fresh_.on_doubt();
         raise_horizon(before_this_second(now), w);
         later.push_back([this, live = live_kept_] {

@@ -168,6 +168,25 @@ TEST_CASE("a state that is older than the stream's last word is confirmed anew")
     CHECK(b.says(one) == standing::active);
 }
 
+TEST_CASE("an old state without missions makes no first contact of what came since") {
+    bool doubt = true;
+    auto state = left_behind(1'800'000'000'000 - 1);
+    state.missions.clear();
+    SUBCASE("its time has passed") {
+        state.settings.emplace_back("settled_until",
+                                    std::to_string(1'800'000'000'000 - 60 * second));
+    }
+    SUBCASE("it was no stream's yet") {
+        state.settings.clear();
+        doubt = false;
+    }
+    bench b(std::move(state));
+    b.join();  // nothing new for the one that knew it
+    b.heartbeat(20 * second);
+    b.mission(other, 1, "active", 10 * second);
+    CHECK(b.says(other) == (doubt ? standing::stale : standing::active));
+}
+
 TEST_CASE("a SET that was settled before the last heartbeat confirms nothing") {
     bench b;
     b.join();
