@@ -37,11 +37,16 @@ class line_array {
     table_line& line(std::size_t i) const noexcept {
         return reinterpret_cast<table_line*>(memory_.data())[i];
     }
-    // Both lines at once: which one it is turns out only when the first has come.
-    void fetch(std::uint64_t hash) const noexcept {
+    // Four lines at once: which one it is turns out only when the first has come. Of a full array
+    // 19 missions in 20 are among them; with two, a look at a random one of a million takes a
+    // quarter longer, with six no less. Always inline: the compiler leaves out a call that does
+    // nothing else.
+    [[gnu::always_inline]] void fetch(std::uint64_t hash) const noexcept {
         const auto* at = &line(home(hash));
         __builtin_prefetch(at);
         __builtin_prefetch(at + 1);
+        __builtin_prefetch(at + 2);
+        __builtin_prefetch(at + 3);
     }
     own_deadline& own(std::size_t i) const noexcept {
         return reinterpret_cast<own_deadline*>(memory_.data() + n_ * sizeof(table_line))[i];
