@@ -77,6 +77,9 @@ class rows {
     // Ascending by row, after < row, at most `limit`.
     virtual std::vector<mission_row> children(mission_row parent, mission_row after,
                                               std::size_t limit) const = 0;
+    // The same ones, whole.
+    virtual std::vector<mission> child_missions(mission_row parent, mission_row after,
+                                                std::size_t limit) const = 0;
     // By id: the oldest first.
     virtual std::vector<cascade> cascades(std::size_t limit) const = 0;
     virtual std::optional<cascade> find_cascade(mission_row) const = 0;

@@ -70,6 +70,14 @@ std::vector<mission_row> table_rows::children(mission_row parent, mission_row af
     return {first, first + static_cast<std::ptrdiff_t>(std::min(limit, left))};
 }
 
+std::vector<mission> table_rows::child_missions(mission_row parent, mission_row after,
+                                                std::size_t limit) const {
+    std::vector<mission> out;
+    for (const auto row : children(parent, after, limit))
+        if (auto m = find_mission(row)) out.push_back(std::move(*m));
+    return out;
+}
+
 std::vector<cascade> table_rows::cascades(std::size_t limit) const {
     std::vector<cascade> out;
     for (const auto& [id, c] : t_.cascades) {

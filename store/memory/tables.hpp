@@ -111,6 +111,8 @@ class table_rows final : public rows {
     std::optional<mission_version> version_at(mission_row, wall_time at) const override;
     std::vector<mission_row> children(mission_row parent, mission_row after,
                                       std::size_t limit) const override;
+    std::vector<mission> child_missions(mission_row parent, mission_row after,
+                                        std::size_t limit) const override;
     std::vector<cascade> cascades(std::size_t limit) const override;
     std::optional<cascade> find_cascade(mission_row) const override;
     std::optional<wall_time> oldest_cascade() const override;

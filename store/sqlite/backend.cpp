@@ -276,10 +276,12 @@ class sqlite_backend final : public engine::backend {
         if (!c_ || wal_pages_ < wal_pages_idle) return false;
         pool_.rest();
         if (idle) {
-            // Nobody waits for the writer now; but it does not wait for a reader either.
+            // Nobody waits for the writer now; but it does not wait for a reader either. The file
+            // keeps its size (at most journal_size_limit): to write over what is there costs less
+            // than to write where the file system has nothing yet.
             sqlite3_busy_timeout(c_->handle(), 0);
-            const int code = sqlite3_wal_checkpoint_v2(
-                c_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+            const int code = sqlite3_wal_checkpoint_v2(c_->handle(), nullptr,
+                                                       SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
             sqlite3_busy_timeout(c_->handle(), settings_.busy_timeout_ms);
             if (code == SQLITE_OK) wal_pages_ = 0;
             return code == SQLITE_BUSY;

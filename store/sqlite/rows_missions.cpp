@@ -7,14 +7,15 @@ namespace mission::store::sqlite {
 namespace {
 
 // The columns that read_mission() reads, in its order; `r` is missions, `s` is mission_state.
-#define MISSION_COLUMNS                                                                    \
+#define MISSION_COLUMNS_OF(from)                                                           \
     "SELECT r.row, r.issuer_id, r.mission_id, r.bucket, r.purpose, r.approver_iss, "       \
     "r.approver_sub, r.subject_iss, r.subject_sub, r.agent_client_id, r.agent_spiffe_id, " \
     "r.tenant, r.parent, r.predecessor, r.evidence, r.authority_hash, r.approved_at, "     \
     "r.created_by, r.resources, s.state, s.version, s.authority_revision, s.expires_at, "  \
     "s.suspend_until, s.on_expiry, s.successor, s.reason, s.changed_at, s.parent_row, "    \
     "s.parent_hold, s.own_hold, s.parent_seen, s.family_version, s.children, s.mirrored, " \
-    "r.root_row, r.depth FROM missions r JOIN mission_state s ON s.row = r.row "
+    "r.root_row, r.depth FROM " from
+#define MISSION_COLUMNS MISSION_COLUMNS_OF("missions r JOIN mission_state s ON s.row = r.row ")
 
 // One statement per filter that has an index, so that a page costs what it returns. What has none
 // is compared row by row.
@@ -109,6 +110,21 @@ std::optional<mission> sqlite_rows::find_mission(mission_row row) const {
     query q(c_, MISSION_COLUMNS "WHERE r.row = ?1", row);
     if (!q.step()) return std::nullopt;
     return read_mission(q);
+}
+
+std::vector<mission> sqlite_rows::child_missions(mission_row parent, mission_row after,
+                                                 std::size_t limit) const {
+    constexpr std::size_t expected = 1'000;
+    std::vector<mission> out;
+    out.reserve(std::min(limit, expected));
+    query q(c_,
+            MISSION_COLUMNS_OF("mission_state s INDEXED BY mission_children CROSS JOIN missions r ")
+            "WHERE s.parent_row = ?1 AND s.parent_row <> 0 AND s.row > ?2 AND r.row = s.row "
+            "ORDER BY s.row LIMIT ?3",
+            parent, after, static_cast<std::int64_t>(std::min<std::size_t>(limit, INT64_MAX)));
+    while (q.step())
+        out.push_back(read_mission(q));
+    return out;
 }
 
 std::vector<mission> sqlite_rows::list_missions(issuer_id issuer, const mission_filter& f) const {

@@ -45,6 +45,14 @@ TEST_CASE_TEMPLATE("a child is found below its parent, in the order of approval"
               std::vector<mission_row>(rows_of.begin() + 2, rows_of.begin() + 4));
         CHECK(r.children(root, rows_of[4], 10).empty());
         CHECK(r.children(mission_row{}, {}, 10).empty());
+        const auto whole = r.child_missions(root, rows_of[1], 2);
+        REQUIRE(whole.size() == 2);
+        for (std::size_t i = 0; i < whole.size(); ++i) {
+            CHECK(whole[i].state == r.find_state(rows_of[2 + i]));
+            CHECK(whole[i].record.mission_id == long_id("c" + std::to_string(2 + i)));
+        }
+        CHECK(r.child_missions(root, rows_of[4], 10).empty());
+        CHECK(r.child_missions(mission_row{}, {}, 10).empty());
         CHECK(r.find_state(rows_of[2]) == r.find_mission(rows_of[2])->state);
         CHECK(!r.find_state(mission_row{}));
         CHECK(!r.find_state(mission_row{99}));

@@ -11,14 +11,15 @@ store::changes drain_step(const store::rows& rows, commit_context context, bool 
     auto mark = marks.front();
     settlement s(rows, std::move(context), clock_ok);
     const auto parent = s.settle(mark.mission);
-    const auto children = rows.children(mark.mission, mark.after, limit);
-    for (const auto child : children)
-        s.visit(child);
+    auto children = rows.child_missions(mark.mission, mark.after, limit);
+    if (!children.empty()) mark.after = children.back().state.row;
     out.visited = children.size();
+    s.expect(children.size());
+    for (auto& child : children)
+        s.visit(std::move(child));
 
     auto changes = s.take();
     if (children.size() == limit) {
-        mark.after = children.back();
         changes.cascades.push_back(mark);
     } else if (parent && parent->state.family_version > mark.family_version) {
         // It changed again while its children were visited: once more from the first.

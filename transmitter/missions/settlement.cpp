@@ -48,14 +48,15 @@ void settlement::read(node& n, store::mission_row row) {
     if (n.found) n.state = n.full->state;
 }
 
-void settlement::visit(store::mission_row row) {
-    if (const auto known = nodes_.find(row); known != nodes_.end()) {
+void settlement::visit(store::mission m) {
+    if (const auto known = nodes_.find(m.state.row); known != nodes_.end()) {
         if (known->second->found) bring(*known->second);
         return;
     }
     node n;
-    read(n, row);
-    if (!n.found) return;
+    n.found = true;
+    n.state = m.state;
+    n.full = std::move(m);
     bring(n);
     if (n.unwritten) changes_.quiet.push_back(std::move(n.state));
 }

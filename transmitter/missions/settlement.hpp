@@ -36,9 +36,11 @@ class settlement {
     std::optional<store::mission> settle(store::mission_row row);
     std::optional<store::mission> settle(store::issuer_id issuer, std::string_view mission_id);
 
-    // The same without an answer, for whoever visits very many: a mission that is visited is not
-    // asked for again in this decision, and is nobody's parent in it.
-    void visit(store::mission_row row);
+    // The same without an answer, for whoever visits very many: a mission that is visited, as it
+    // was read in this decision, is not asked for again in it, and is nobody's parent.
+    void visit(store::mission m);
+    // So many changes will come.
+    void expect(std::size_t changes) { changes_.missions.reserve(changes); }
 
     // The set in force, JSON array text.
     std::string authority(const store::mission& m);
