@@ -255,8 +255,8 @@ class store {
     virtual void set_mark_listener(std::function<void()> listener) = 0;
 
     // Drops signals with seq <= until, epochs that every cursor has passed, nonces past their time.
-    // In steps, between batches. The caller knows that no cursor needs them, or has raised
-    // `continuity` of those that do.
+    // In steps, between batches, and seldom while there are others (submit_step). The caller knows
+    // that no cursor needs them, or has raised `continuity` of those that do.
     virtual void trim(seq_t until, std::function<void(result<void>)> done) = 0;
 
     // Healthy: the last commit succeeded (readiness). The error otherwise.

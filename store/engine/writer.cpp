@@ -19,6 +19,8 @@ constexpr auto reopen_first = 10ms;    // back-off between attempts to open agai
 constexpr auto reopen_max = 1000ms;
 constexpr auto probe_interval = 500ms;  // while broken and idle: does it write again?
 constexpr auto tidy_after = 300ms;      // idle for so long: tidy up
+// Housekeeping has time while there are steps, which somebody waits for.
+constexpr unsigned steps_before_job = 8;
 
 // What a caller sees of a failed transaction.
 error as_answer(const error& e) {
@@ -145,14 +147,17 @@ void writer::loop() {
         }
         std::vector<item> step;
         std::optional<job> next;
-        if (large && !jobs_.empty() && (job_next_ || steps_.empty())) {
+        // A full disk may have room again once the log is trimmed.
+        const bool job_next = steps_.empty() || steps_taken_ >= steps_before_job || broken_;
+        if (large && !jobs_.empty() && job_next) {
+            steps_taken_ = 0;
             next = std::move(jobs_.front());
             jobs_.pop_front();
         } else if (large && !steps_.empty()) {
+            ++steps_taken_;
             step.push_back(std::move(steps_.front()));
             steps_.pop_front();
         }
-        job_next_ = !step.empty();
         lock.unlock();
         if (!step.empty()) run_batch(std::move(step));
         if (next) run_job(std::move(*next));

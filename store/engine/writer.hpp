@@ -83,9 +83,9 @@ class writer {
     std::optional<error> broken_;
     bool stopping_ = false;
     bool settling_ = false;
-    bool untidy_ = false;    // writer thread only, like the next
-    bool job_next_ = false;  // jobs and steps take turns
-    std::thread thread_;     // last: starts when all else is there
+    bool untidy_ = false;       // writer thread only, like the next
+    unsigned steps_taken_ = 0;  // since the last job
+    std::thread thread_;        // last: starts when all else is there
 };
 
 }  // namespace mission::store::engine

@@ -113,6 +113,40 @@ TEST_CASE_TEMPLATE("steps are batches of their own, and what else waits goes bef
     CHECK(log[3].batch_id != log[4].batch_id);
 }
 
+TEST_CASE_TEMPLATE("trimming goes on while there are steps, and seldom comes before them", Kind,
+                   ALL_BACKENDS) {
+    opened<Kind> t;
+    changes c;
+    for (int i = 0; i < 1200; ++i)
+        c.missions.push_back(approval(t.issuer, "m" + std::to_string(i)));
+    REQUIRE(run(*t, c));
+    constexpr std::size_t steps = 12;
+    answers a(steps);
+    std::vector<seq_t> tails;
+    gate g(*t);
+    std::binary_semaphore trimmed{0};
+    t->trim(1200, [&](const result<void>& r) {
+        CHECK(r);
+        CHECK(a.left == 0);
+        trimmed.release();
+    });
+    for (std::size_t i = 0; i < steps; ++i)
+        t->submit_step(
+            [&](const rows& r, wall_time) -> result<changes> {
+                tails.push_back(r.tail());
+                return changes{};
+            },
+            a.slot(i));
+    g.open();
+    a.wait();
+    trimmed.acquire();
+    REQUIRE(tails.size() == steps);
+    CHECK(tails[steps / 2] == 1);
+    CHECK(tails.back() > 1);
+    CHECK(tails.back() < 1201);
+    CHECK(look(*t, [](const rows& r) { return r.tail(); }) == 1201);
+}
+
 TEST_CASE_TEMPLATE("a refusal in mid-batch disturbs nobody else", Kind, ALL_BACKENDS) {
     opened<Kind> t;
     gate g(*t);
