@@ -45,28 +45,32 @@ std::size_t octets_of(const ms::authority* a) {
 
 }  // namespace
 
-std::string authority_table::key(std::string_view issuer, std::string_view id) {
-    std::string k;
-    k.reserve(issuer.size() + id.size() + 1);
-    k.append(id).append(1, ' ').append(issuer);  // an id has no space
-    return k;
+authority_table::name authority_table::name_of(const item& i) noexcept {
+    const std::string_view key = i.key;
+    const auto space = key.find(' ');  // an id has none
+    return {key.substr(0, space), key.substr(space + 1)};
 }
 
 void authority_table::drop(shard& s, items::iterator it) {
     s.octets -= it->octets;
-    s.of.erase(it->key);
+    s.of.erase(name_of(*it));
     s.all.erase(it);
 }
 
-void authority_table::store(shard& s, std::string k,
+void authority_table::drop(shard& s, const name& n) {
+    if (const auto known = s.of.find(n); known != s.of.end()) drop(s, known->second);
+}
+
+void authority_table::store(shard& s, const name& n,
                             std::shared_ptr<const ms::authority> authority) {
-    if (const auto known = s.of.find(k); known != s.of.end()) drop(s, known->second);
-    s.all.emplace_back(std::move(k));
-    auto& i = s.all.back();
+    drop(s, n);
+    items made;
+    auto& i = made.emplace_back(std::string(n.id).append(1, ' ').append(n.issuer));
     i.octets = sizeof(item) + i.key.size() + octets_of(authority.get());
     i.authority = std::move(authority);
+    s.of.emplace(name_of(i), made.begin());
+    s.all.splice(s.all.end(), made);
     s.octets += i.octets;
-    s.of.emplace(i.key, std::prev(s.all.end()));
     // A clock: who was asked for since the hand came by is passed over once. The newest stays.
     while (s.octets > octets_per_shard_ && s.all.size() > 1) {
         const auto it = s.all.begin();
@@ -81,13 +85,12 @@ void authority_table::store(shard& s, std::string k,
 bool authority_table::put(std::string_view issuer, std::string_view id, const published& p,
                           std::shared_ptr<const ms::authority> authority, std::uint32_t used) {
     auto& s = at(id);
-    auto k = key(issuer, id);
     std::unique_lock lock(s.m);
     if (!missions_.put(issuer, id, p, used)) return false;
     if (authority) {
-        store(s, std::move(k), std::move(authority));
-    } else if (const auto known = s.of.find(k); known != s.of.end()) {
-        drop(s, known->second);
+        store(s, {id, issuer}, std::move(authority));
+    } else {
+        drop(s, {id, issuer});
     }
     return true;
 }
@@ -96,13 +99,13 @@ void authority_table::keep(std::string_view issuer, std::string_view id,
                            std::shared_ptr<const ms::authority> authority) {
     auto& s = at(id);
     std::unique_lock lock(s.m);
-    store(s, key(issuer, id), std::move(authority));
+    store(s, {id, issuer}, std::move(authority));
 }
 
 void authority_table::forget(std::string_view issuer, std::string_view id) {
     auto& s = at(id);
     std::unique_lock lock(s.m);
-    if (const auto known = s.of.find(key(issuer, id)); known != s.of.end()) drop(s, known->second);
+    drop(s, {id, issuer});
 }
 
 void authority_table::forget_all() {
@@ -119,11 +122,10 @@ bool authority_table::found(
     const std::function<void(const std::shared_ptr<const ms::authority>&)>& fn) const {
     constexpr int tries = 3;  // another authority may come between the fetching and the look
     const auto& s = at(id);
-    const auto k = key(issuer, id);
     for (int n = 0; n < tries; ++n) {
         {
             std::shared_lock lock(s.m);
-            if (const auto it = s.of.find(k); it != s.of.end()) {
+            if (const auto it = s.of.find({id, issuer}); it != s.of.end()) {
                 it->second->used.store(true, std::memory_order_relaxed);
                 fn(it->second->authority);
                 return true;

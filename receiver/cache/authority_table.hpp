@@ -38,7 +38,8 @@ class authority_table {
     void set_fetcher(fetcher f) { fetch_ = std::move(f); }
 
     // Publishes the mission and its authority together: look() sees both or neither. nullptr: it is
-    // to be fetched when somebody asks. `used` as in mission_table::put.
+    // to be fetched when somebody asks; that takes no memory, and so does not throw. `used` as in
+    // mission_table::put.
     bool put(std::string_view issuer, std::string_view id, const published& p,
              std::shared_ptr<const ms::authority> authority, std::uint32_t used = 0);
     // The same where the authority stays as it was.
@@ -59,21 +60,32 @@ class authority_table {
   private:
     struct item {
         explicit item(std::string k) : key(std::move(k)) {}
-        std::string key;
+        std::string key;  // id and issuer, a space between them
         std::shared_ptr<const ms::authority> authority;
         std::size_t octets = 0;
         mutable std::atomic<bool> used{false};  // since the hand last came by
     };
     using items = std::list<item>;
+    struct name {
+        std::string_view id, issuer;
+        friend bool operator==(const name&, const name&) = default;
+    };
+    struct name_hash {
+        std::size_t operator()(const name& n) const noexcept {
+            return std::hash<std::string_view>{}(n.id) ^
+                   (std::hash<std::string_view>{}(n.issuer) << 1);
+        }
+    };
     struct shard {
         mutable std::shared_mutex m;
         items all;  // the hand of the clock is at its front
-        std::unordered_map<std::string_view, items::iterator> of;
+        std::unordered_map<name, items::iterator, name_hash> of;  // by parts of their keys
         std::size_t octets = 0;
     };
-    static std::string key(std::string_view issuer, std::string_view id);
+    static name name_of(const item& i) noexcept;
     static void drop(shard& s, items::iterator it);
-    void store(shard& s, std::string k, std::shared_ptr<const ms::authority> authority);
+    static void drop(shard& s, const name& n);
+    void store(shard& s, const name& n, std::shared_ptr<const ms::authority> authority);
     shard& at(std::string_view id) const {
         return shards_[std::hash<std::string_view>{}(id) % shards];
     }

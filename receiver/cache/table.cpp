@@ -102,6 +102,10 @@ void mission_table::insert(const key_words& key, const published& p, std::uint32
     size_.fetch_add(1, std::memory_order_relaxed);
 }
 
+bool mission_table::takes(std::string_view id, const published& told) const noexcept {
+    return key_words::fits(id) && told.version >= 0 && size() < max_;
+}
+
 bool mission_table::put(std::string_view issuer, std::string_view id, const published& told,
                         std::uint32_t used) noexcept {
     if (!key_words::fits(id) || told.version < 0) return false;
@@ -112,7 +116,7 @@ bool mission_table::put(std::string_view issuer, std::string_view id, const publ
         known.in->line(known.at).write(known.in->own(known.at), p);
         return true;
     }
-    if (size() >= max_) return false;
+    if (!takes(id, told)) return false;
     try {
         key_words key(id);
         const auto number = add_issuer(issuer);

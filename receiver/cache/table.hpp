@@ -78,6 +78,9 @@ class mission_table {
     // is told as that. `used`: the wall second in which a new mission counts as last used.
     bool put(std::string_view issuer, std::string_view id, const published& told,
              std::uint32_t used = 0) noexcept;
+    // True for a new mission that put() refuses for want of memory alone, or of a number for its
+    // issuer: later there may be some.
+    bool takes(std::string_view id, const published& told) const noexcept;
     // Forgets a mission: from here on it is `unknown`, which denies. False: there was none.
     bool erase(std::string_view issuer, std::string_view id) noexcept;
     // Of a few dozen missions the one to forget first: an ended one, else the one that was not

@@ -123,7 +123,9 @@ void engine::load(state_snapshot snapshot) {
         s.now = std::move(m);
         s.fresh_until = deadline_of(s.now);
         ++unshown_;
-        (void)show(s, face_of(s), s.revision);
+        // Where there is no memory for it it stays unknown, and has no place that others could
+        // take.
+        if (!show(s, face_of(s.now, s.fresh_until), s.revision)) take_back(s);
     }
     loading_ = snapshot.missions_stored;
     state_.when_lost([this] { state_lost(); });
@@ -155,6 +157,7 @@ void engine::load(state_snapshot snapshot) {
         auto tasks = w.tasks;
         state_.submit(std::move(w), nullptr, [this, tasks] { runner_.release(tasks); });
     }
+    stream_unwritten_ = false;
     lock.unlock();
     for (auto& f : later)
         f();
@@ -232,7 +235,9 @@ void engine::on_status(const mission_key& key, const result<status_word>& word, 
         }
         a.ask_status = false;  // the desk asks again while wants_status() says so
         const auto heard = word.has_value() ? to_milliseconds(word->issued_at) / 1000 : 0;
-        if (a.changed && s == nullptr) s = admit(key, heard, later);
+        const bool unknown = s == nullptr;
+        if (a.changed && unknown) s = admit(key, heard, later);
+        const place_kept place(*this, unknown ? s : nullptr);
         if (a.changed && s != nullptr) {
             a.next.heard_at = std::max(a.next.heard_at, heard);
             const bool news = before.version != a.next.version || before.state != a.next.state ||
@@ -278,12 +283,29 @@ bool engine::denial_aged(const mission_key& key) {
 
 // Nothing revives what has ended but a history in which it has not (I8).
 bool engine::ended_elsewhere(const mission_key& key) {
-    std::lock_guard lock(m_);
-    const auto& history = fresh_.kept().log_epoch;
-    const auto found = find(key);
-    if (found.has_error() || *found == nullptr) return false;
-    const auto& of = (*found)->now.log_epoch;
-    return !of.empty() && !history.empty() && of != history;
+    std::unique_lock lock(m_);
+    const auto elsewhere = [this](const record& r) {
+        const auto& history = fresh_.kept().log_epoch;
+        return !r.log_epoch.empty() && !history.empty() && r.log_epoch != history;
+    };
+    if (const auto* s = set_.find(key)) return elsewhere(s->now);
+    const auto before = revision_;
+    // Not under our lock: SETs wait for that, and any number of callers may ask here.
+    lock.unlock();
+    auto row = state_.read(key);
+    lock.lock();
+    if (const auto* s = set_.find(key)) return elsewhere(s->now);
+    if (row.has_error()) return false;
+    const auto p = table_.find(key.issuer, key.id);
+    if (!p || !*row) {
+        // Forgotten meanwhile, or its row is lost: then that is looked into.
+        const auto found = find(key);
+        return found.has_value() && *found != nullptr && elsewhere((*found)->now);
+    }
+    const bool out = elsewhere(**row);
+    // It is still what was read: who asks again need not wait for the disk.
+    if (revision_ == before) (void)bring_in(key, std::move(*row), p);
+    return out;
 }
 
 std::size_t engine::working() const {

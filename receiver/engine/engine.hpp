@@ -160,15 +160,35 @@ class engine {
         std::int64_t look_at = 0;            // monotonic; its place in looks_
     };
 
+    // What is admitted is given back if its first write is not handed on.
+    class place_kept {
+      public:
+        place_kept(engine& e, slot* s) noexcept : e_(e), s_(s) {}
+        ~place_kept() {
+            if (s_ != nullptr) e_.take_back(*s_);
+        }
+        place_kept(const place_kept&) = delete;
+        place_kept& operator=(const place_kept&) = delete;
+
+      private:
+        engine& e_;
+        slot* const s_;
+    };
+
     void receive_mission(events::received_set& set, std::function<void(set_outcome)> done);
+    result<void> apply_change(const events::mission_change& c, std::int64_t iat,
+                              std::function<void(set_outcome)>& done, after& later);
     void receive_verification(events::received_set& set, std::function<void(set_outcome)> done);
+    void receive_heartbeat(const stream_freshness::heartbeat& h, instant now,
+                           std::function<void(set_outcome)> done, after& later);
     void receive_updated(events::received_set& set, std::function<void(set_outcome)> done);
     void receive_event(events::received_set& set, std::function<void(set_outcome)> done);
     // The member of the subject that must be understood and is not; empty: none.
     std::string critical_member(const events::subject* subject) const;
     void drop(events::received_set& set, const std::string& member,
               std::function<void(set_outcome)> done);
-    // `since`: when what is told was true, at the latest.
+    // `since`: when what is told was true, at the latest. std::bad_alloc: nothing has changed, save
+    // that the runner knows of tasks which it is going to be told of again.
     void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later,
               std::int64_t since = INT64_MAX);
     // What readers are shown of a revision.
@@ -179,15 +199,22 @@ class engine {
     };
     void committed(slot& s, std::uint64_t revision, const face& seen,
                    const std::vector<task_record>& tasks, ms::effect effect, bool tell);
-    face face_of(const slot& s) const;
+    static face face_of(const record& r, const deadline& fresh_until);
+    // False: there is no memory for it in the table. Takes none of its own where `revision` is the
+    // mission's last.
     bool show(slot& s, const face& f, std::uint64_t revision);
 
     // --- which missions are known, and where they are
     // nullptr: it is not known. An error: nobody can say, its row cannot be read. What was found
     // stays until the next find() or admit().
     result<slot*> find(const mission_key& key);
+    // What is not in the working set, as its row and the table have it now.
+    result<slot*> bring_in(const mission_key& key, std::optional<record> row,
+                           const std::optional<published>& p);
     // Room for a mission that is not known; nullptr: there is none. `heard`: its `iat`.
     slot* admit(const mission_key& key, std::int64_t heard, after& later);
+    // Its place is free again, unless its first write is on its way.
+    void take_back(slot& s) noexcept;
     void refuse(const mission_key& key, std::int64_t heard, state_write& w, after& later);
     bool evict(const std::string& issuer, const std::string& id, state_write& w);
     bool evictable(const mission_key& key) const;
@@ -197,19 +224,28 @@ class engine {
     void raise_horizon(std::int64_t heard, state_write& w);
     // Without the second that has just begun: what is committed in it is told to us.
     static std::int64_t before_this_second(instant now) noexcept { return now.wall / 1000 - 1; }
-    void deny_unread(const mission_key& key, const events::mission_change& c);
+    void deny_unread(const events::mission_change& c) noexcept;
     // Everything but the memory of what is held is lost.
     void forget_history(instant now, state_write& w, after& later);
     void state_lost();
     void load_missions();
-    bool load_some(row_place& last);  // behind this one
+    enum class loading { more, over, unreadable, no_memory };
+    // Behind this one, which stays where it is while there is no reading, or no memory for, what
+    // follows it.
+    loading load_some(row_place& last);
+    bool wait_to_load() const;  // false: not to go on
     deadline deadline_of(const record& row) const;
     void fetch_authority(std::string_view issuer, std::string_view id);
     void in_background(std::function<void()> job);
     void confirm_in_use();
     bool known_jti(const events::received_set& set) const;
-    void remember_jti(const events::received_set& set, state_write& w);
+    // Submits what a SET means, and knows its `jti` from here on: both, or neither.
+    void submit_known(const events::received_set& set, state_write w,
+                      std::function<void(result<void>)> answered,
+                      std::function<void()> committed = nullptr);
+    // Once what it has put is submitted stream_unwritten_ is false again.
     void put_stream(state_write& w);
+    void submit_stream(state_write w, std::function<void(result<void>)> answered);
     bool live_to_keep() const;
     void begin_epoch(after& later);
     std::vector<hold_record> holds_of(const mission_key& key) const;
@@ -250,6 +286,7 @@ class engine {
     std::array<std::uint64_t, 4096> evicted_{};  // the revision at the last eviction, by hash
     std::size_t unshown_ = 0;                    // in the working set, and not in the table yet
     std::int64_t horizon_ = 0;                   // an `iat`, in seconds
+    bool horizon_unwritten_ = false;             // it may be ahead of what was submitted
     std::int64_t refused_told_ = 0;              // monotonic; when that was last logged
     std::uint64_t refused_untold_ = 0;
     // By what rows of before the start are believed to be fresh.
@@ -271,6 +308,7 @@ class engine {
     std::uint64_t freshness_tasks_ = 0;
     std::int64_t first_status_until_ = 0;  // monotonic
     std::int64_t live_kept_ = 0;           // live_until as it is on disk, or nearly; wall clock
+    bool stream_unwritten_ = false;        // settings_ may be ahead of what was submitted
 };
 
 }  // namespace mission::receiver

@@ -74,7 +74,6 @@ void engine::drop(events::received_set& set, const std::string& member,
     after later;
     {
         std::unique_lock lock(m_);
-        state_write w;
         const auto found =
             change ? find({change->issuer, change->mission_id}) : result<slot*>(nullptr);
         if (found.has_error()) {
@@ -87,9 +86,8 @@ void engine::drop(events::received_set& set, const std::string& member,
         const bool doubted =
             known != nullptr && !ms::is_terminal(told(known->now)) &&
             (change->version > known->now.version || change->log_epoch != known->now.log_epoch);
-        remember_jti(set, w);
-        if (!doubted) return state_.submit(std::move(w), std::move(answer));
-        state_.submit(std::move(w), nullptr);
+        if (!doubted) return submit_known(set, {}, std::move(answer));
+        submit_known(set, {}, nullptr);
         auto& s = *known;
         s.doubted_at = revision_ + 1;
         applied a;
@@ -124,7 +122,6 @@ void engine::receive_event(events::received_set& set, std::function<void(set_out
         done(r.has_value() ? set_outcome{} : set_outcome{set_fate::retry, r.error()});
     };
     std::unique_lock lock(m_);
-    state_write w;
     if (known_jti(set)) {
         // Twice at the same moment: the other one's unit goes before this one.
         counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
@@ -133,18 +130,23 @@ void engine::receive_event(events::received_set& set, std::function<void(set_out
     if (!wanted) {
         // Not asked for, or nobody's business: taken note of, acknowledged, nothing else.
         counts_.unknown_events.fetch_add(1, std::memory_order_relaxed);
-        remember_jti(set, w);
-        return state_.submit(std::move(w), std::move(answer));
+        return submit_known(set, {}, std::move(answer));
     }
-    if (!hooks_.events->reserve(e.size())) {
+    const auto octets = e.size();
+    if (!hooks_.events->reserve(octets)) {
         lock.unlock();
         return answer(error{errc::unavailable, "too many events wait for their handlers"});
     }
-    remember_jti(set, w);
-    w.events.push_back(e);
-    // I7: on disk first, then acknowledged, then run.
-    state_.submit(std::move(w), std::move(answer),
-                  [this, e = std::move(e)] { hooks_.events->release(e); });
+    try {
+        state_write w;
+        w.events.push_back(e);
+        // I7: on disk first, then acknowledged, then run.
+        submit_known(set, std::move(w), std::move(answer),
+                     [this, e = std::move(e)] { hooks_.events->release(e); });
+    } catch (...) {
+        hooks_.events->give_back(octets);
+        throw;
+    }
 }
 
 }  // namespace mission::receiver

@@ -1,5 +1,6 @@
 // The start: missions from their rows to the table; and what is done when the rows are lost.
 #include <algorithm>
+#include <new>
 #include <thread>
 
 #include "base/limits.hpp"
@@ -41,8 +42,26 @@ deadline engine::deadline_of(const record& row) const {
 void engine::load_missions() {
     row_place last;
     const auto begun = hooks_.now().mono;
+    bool told = false;
     while (!stopping_.load(std::memory_order_relaxed) && loading_) {
-        if (!load_some(last)) break;
+        auto step = loading::no_memory;
+        try {
+            step = load_some(last);
+        } catch (const std::bad_alloc&) {
+            // None for its rows: they are read again.
+        }
+        try {
+            if (step == loading::no_memory && !told) {
+                log(log_level::error,
+                    "there is no memory for all of the state's missions: they are unknown until "
+                    "they are wanted, or there is some");
+                told = true;
+            }
+        } catch (const std::bad_alloc&) {
+            // Told the next time.
+        }
+        if (step == loading::over) break;
+        if (step != loading::more && !wait_to_load()) break;
     }
     if (loading_) return;
     log(log_level::info, "the state's missions are there",
@@ -50,8 +69,16 @@ void engine::load_missions() {
          {"milliseconds", std::to_string(hooks_.now().mono - begun)}});
 }
 
-// False: there are no more, or there is no reading them.
-bool engine::load_some(row_place& last) {
+bool engine::wait_to_load() const {
+    if (!hooks_.background) return false;
+    for (auto waited = milliseconds(0); waited < read_again_after; waited += stop_look) {
+        if (stopping_.load(std::memory_order_relaxed)) return false;
+        std::this_thread::sleep_for(stop_look);
+    }
+    return true;
+}
+
+engine::loading engine::load_some(row_place& last) {
     struct brief {
         mission_key key;
         published what;
@@ -76,22 +103,18 @@ bool engine::load_some(row_place& last) {
         s.now.authority_needed = r.authority_needed;
         s.now.confirmed_epoch = r.confirmed_epoch;
         s.fresh_until = deadline_of(r);
-        rows.push_back({r.key, face_of(s).what, r.heard_at});
+        rows.push_back({r.key, face_of(s.now, s.fresh_until).what, r.heard_at});
     });
     if (read.has_error()) {
         log(log_level::error,
             "the state's missions cannot be read: they are unknown until they can",
             {{"error", read.error().message()}});
-        if (!hooks_.background) return false;
-        for (auto waited = milliseconds(0); waited < read_again_after; waited += stop_look) {
-            if (stopping_.load(std::memory_order_relaxed)) return false;
-            std::this_thread::sleep_for(stop_look);
-        }
-        return true;
+        return loading::unreadable;
     }
     state_write w;
+    bool room = true;
     std::lock_guard lock(m_);
-    if (!loading_) return false;  // the rows are lost
+    if (!loading_) return loading::over;  // the rows are lost
     for (auto& row : rows) {
         // It was there before its turn, and may have changed since it was read.
         if (set_.peek(row.key) != nullptr) continue;
@@ -109,17 +132,23 @@ bool engine::load_some(row_place& last) {
             continue;
         }
         if (table_.put(row.key.issuer, row.key.id, row.what)) continue;
+        if (table_.takes(row.key.id, row.what)) {
+            // There is a place for it. It is unknown, and read when a SET or a Status is about it.
+            room = false;
+            continue;
+        }
         // There are more than may be now.
         raise_horizon(row.heard, w);
         evicted_at(row.key) = ++revision_;
         counts_.missions_evicted.fetch_add(1, std::memory_order_relaxed);
         w.forgotten.push_back(row.key);
     }
-    last = next;
     if (!w.forgotten.empty()) state_.submit(std::move(w), nullptr);
-    if (*read == rows_at_once) return true;
+    if (!room) return loading::no_memory;
+    last = next;
+    if (*read == rows_at_once) return loading::more;
     loading_ = false;
-    return false;
+    return loading::over;
 }
 
 // An old SET of a mission that was known proves nothing about what came after it.

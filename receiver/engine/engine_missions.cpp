@@ -43,18 +43,25 @@ result<engine::slot*> engine::find(const mission_key& key) {
     if (!p && !loading_) return nullptr;
     auto row = state_.read(key);
     if (row.has_error()) return row.error();
-    if (!p && !*row) return nullptr;
+    return bring_in(key, std::move(*row), p);
+}
+
+result<engine::slot*> engine::bring_in(const mission_key& key, std::optional<record> row,
+                                       const std::optional<published>& p) {
+    if (!p && !row) return nullptr;
     // What is not pinned has a row: the index of keys has lost it, and the next start would not.
-    if (!*row) state_.found_damaged({errc::store_corrupt, "a mission's row is not found"});
+    if (!row) state_.found_damaged({errc::store_corrupt, "a mission's row is not found"});
+    const bool on_disk = row.has_value();
+    if (!on_disk) row = record_of(key, *p);
     dropped_ = std::max(dropped_, set_.trim());
-    auto& s = set_.add(key);
-    s.now = *row ? std::move(**row) : record_of(key, *p);
+    auto& s = set_.add(key);  // the last that takes memory
+    s.now = std::move(*row);
+    s.on_disk = on_disk;
     // By our clock once, when it was told: not again, should the clock have been set back.
     s.fresh_until = p ? p->freshness.fresh_until : deadline_of(s.now);
     // It may be the one that was dropped last.
     s.revision = s.shown_revision = dropped_;
     if (s.now.gap || !s.now.denied_as.empty()) s.doubted_at = s.revision;
-    s.on_disk = row->has_value();
     if (p) {
         s.in_table = true;
         s.shown = p->told;
@@ -62,9 +69,8 @@ result<engine::slot*> engine::find(const mission_key& key) {
     }
     // Its row is read before its turn.
     ++unshown_;
-    if (show(s, face_of(s), s.revision)) return &s;
-    --unshown_;
-    set_.drop(key);
+    if (show(s, face_of(s.now, s.fresh_until), s.revision)) return &s;
+    take_back(s);
     return error{errc::store_unavailable, "there is no memory for it"};
 }
 
@@ -82,12 +88,21 @@ engine::slot* engine::admit(const mission_key& key, std::int64_t heard, after& l
             room = table_.size() + unshown_ < max_missions_;
     }
     if (!room) refuse(key, heard, w, later);
-    if (!w.forgotten.empty() || !w.settings.empty()) state_.submit(std::move(w), nullptr);
+    if (!w.forgotten.empty() || !w.settings.empty()) {
+        state_.submit(std::move(w), nullptr);
+        horizon_unwritten_ = false;
+    }
     if (!room) return nullptr;
     dropped_ = std::max(dropped_, set_.trim());
     auto& s = set_.add(key);
     ++unshown_;
     return &s;
+}
+
+void engine::take_back(slot& s) noexcept {
+    if (s.in_table || s.waiting != 0) return;
+    --unshown_;
+    set_.drop(s);
 }
 
 bool engine::evictable(const mission_key& key) const {
@@ -109,12 +124,12 @@ bool engine::evict(const std::string& issuer, const std::string& id, state_write
             ? (*found)->now.heard_at
             : (hooks_.now().wall + std::chrono::milliseconds(limits::clock_skew).count()) / 1000,
         w);
+    w.forgotten.push_back(key);  // first: memory may end
     table_.erase(issuer, id);
     authorities_.forget(issuer, id);
     dropped_ = std::max(dropped_, (*found)->revision);
-    set_.drop(key);
+    set_.drop(**found);
     evicted_at(key) = ++revision_;
-    w.forgotten.push_back(key);
     counts_.missions_evicted.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
@@ -136,22 +151,24 @@ void engine::refuse(const mission_key& key, std::int64_t heard, state_write& w, 
 }
 
 void engine::raise_horizon(std::int64_t heard, state_write& w) {
-    if (heard <= horizon_) return;
-    horizon_ = heard;
-    settings_["horizon"] = std::to_string(heard);
+    if (heard <= horizon_ && !horizon_unwritten_) return;
+    horizon_ = std::max(heard, horizon_);
+    // Again with the next, should memory end before this is handed on.
+    horizon_unwritten_ = true;
+    settings_["horizon"] = std::to_string(horizon_);
     w.settings.emplace_back("horizon", settings_["horizon"]);
 }
 
 // ------------------------------------------------------------------------------ what is shown of
 // it
 
-engine::face engine::face_of(const slot& s) const {
+engine::face engine::face_of(const record& r, const deadline& fresh_until) {
     face f;
-    f.what.told = told(s.now);
-    f.what.foreign = !s.now.denied_as.empty();
-    f.what.version = s.now.version;
-    f.what.expires_wall = s.now.expires_at ? to_milliseconds(*s.now.expires_at) : 0;
-    f.what.freshness = {s.fresh_until, s.now.confirmed_epoch};
+    f.what.told = told(r);
+    f.what.foreign = !r.denied_as.empty();
+    f.what.version = r.version;
+    f.what.expires_wall = r.expires_at ? to_milliseconds(*r.expires_at) : 0;
+    f.what.freshness = {fresh_until, r.confirmed_epoch};
     return f;
 }
 
@@ -187,48 +204,45 @@ void engine::fetch_authority(std::string_view issuer, std::string_view id) {
     authorities_.keep(issuer, id, text.json ? parse_authority(*text.json, text.version) : nullptr);
 }
 
+// What may fail for want of memory comes first. Half of it done, the SET that comes again would be
+// taken for a duplicate, and acknowledged with nothing on disk (I7).
 void engine::take(slot& s, applied a, std::function<void(result<void>)> answered, after& later,
                   std::int64_t since) {
     const auto now = hooks_.now();
     const bool first = s.now.version == 0;
+    auto& next = a.next;
     // A denial at once; a permission, and what extends one, after it is on disk.
     const bool at_once =
-        told(a.next) != standing::active || (s.shown == standing::active && a.narrows);
+        told(next) != standing::active || (s.shown == standing::active && a.narrows);
     // By our clock once, when it is told: not again at each change, should the clock be set back.
-    if (s.now.fresh_until != a.next.fresh_until) {
-        s.fresh_until = a.next.fresh_until
-                            ? deadline_within(to_milliseconds(*a.next.fresh_until), max_stale_, now)
-                            : deadline{};
+    auto fresh_until = s.fresh_until;
+    if (s.now.fresh_until != next.fresh_until) {
+        fresh_until = next.fresh_until
+                          ? deadline_within(to_milliseconds(*next.fresh_until), max_stale_, now)
+                          : deadline{};
         const auto bound = std::chrono::milliseconds(max_stale_).count();
-        if (since < now.mono) s.fresh_until.mono = std::min(s.fresh_until.mono, since + bound);
+        if (since < now.mono) fresh_until.mono = std::min(fresh_until.mono, since + bound);
     }
     // Under another log_epoch the same version may carry another set.
     const bool same_authority =
-        s.now.authority == a.next.authority && s.now.authority_version == a.next.authority_version;
-    if (!same_authority && !s.shown_authority)
-        s.shown_authority = authority_text{std::move(s.now.authority), s.now.authority_version};
-    s.now = std::move(a.next);
-    if (a.confirms && fresh_.covers(s.now.key.id)) {
-        s.now.confirmed_epoch = fresh_.word().epoch;
-        fresh_.note_confirmed();
-    }
-    s.revision = ++revision_;
-    auto f = face_of(s);
+        s.now.authority == next.authority && s.now.authority_version == next.authority_version;
+    const bool confirmed = a.confirms && fresh_.covers(next.key.id);
+    if (confirmed) next.confirmed_epoch = fresh_.word().epoch;
+    auto f = face_of(next, fresh_until);
     f.same_authority = same_authority;
-    if (!same_authority) f.authority = {s.now.authority, s.now.authority_version};
-    // Without room for it now there may be some once it is on disk.
-    if (at_once) (void)show(s, f, s.revision);
+    const face shown_now{f.what, same_authority, {}};
+    if (!same_authority) f.authority = {next.authority, next.authority_version};
 
     state_write w;
-    (same_authority && s.on_disk ? w.states : w.missions).push_back(s.now);
-    if (a.effect) {
-        w.tasks = runner_.plan(plan_tasks(runner_.handlers(), holds_of(s.now.key), *a.effect,
-                                          s.now.key, s.now.version, to_wall(now)));
-    }
-    const bool tell = a.changed;
+    (same_authority && s.on_disk ? w.states : w.missions).push_back(next);
     const auto effect = a.effect.value_or(first ? ms::effect::resumed : ms::effect::scope_changed);
-    if (a.effect && is_terminal(*a.effect) && w.tasks.empty() && held_.count(s.now.key) != 0) {
-        later.push_back([this, id = s.now.key.id] {
+    if (a.ask_status) later.push_back([this, key = next.key] { hooks_.ask_status(key, true); });
+    if (a.effect) {
+        w.tasks = runner_.plan(plan_tasks(runner_.handlers(), holds_of(next.key), *a.effect,
+                                          next.key, next.version, to_wall(now)));
+    }
+    if (a.effect && is_terminal(*a.effect) && w.tasks.empty() && held_.count(next.key) != 0) {
+        later.push_back([this, id = next.key.id] {
             log(log_level::warning,
                 "a mission that has ended is held, and no handler is there for it",
                 {{"mission", id}});
@@ -243,16 +257,23 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
             if (answered) answered(r);
         };
     }
+    const auto revision = revision_ + 1;
+    state_.submit(std::move(w), std::move(answered),
+                  // It is pinned until then, and stays where it is.
+                  [this, slot = &s, revision, f = std::move(f), tasks = std::move(tasks), effect,
+                   tell = a.changed] { committed(*slot, revision, f, tasks, effect, tell); });
+
+    // It is on its way, and what follows takes no memory.
     ++s.waiting;
-    state_.submit(
-        std::move(w), std::move(answered),
-        // It is pinned until then, and stays where it is.
-        [this, slot = &s, revision = s.revision, f = std::move(f), tasks = std::move(tasks), effect,
-         tell] { committed(*slot, revision, f, tasks, effect, tell); });
-    if (a.ask_status) {
-        counts_.gaps.fetch_add(1, std::memory_order_relaxed);
-        later.push_back([this, key = s.now.key] { hooks_.ask_status(key, true); });
-    }
+    s.revision = revision_ = revision;
+    s.fresh_until = fresh_until;
+    if (!same_authority && !s.shown_authority)
+        s.shown_authority = authority_text{std::move(s.now.authority), s.now.authority_version};
+    s.now = std::move(next);
+    if (confirmed) fresh_.note_confirmed();
+    // Without room for it now there may be some once it is on disk.
+    if (at_once) (void)show(s, shown_now, revision);
+    if (a.ask_status) counts_.gaps.fetch_add(1, std::memory_order_relaxed);
 }
 
 // On the state's writer thread, before the SET is acknowledged.
@@ -277,8 +298,7 @@ void engine::committed(slot& s, std::uint64_t revision, const face& seen,
             state_write w;
             refuse(key, s.now.heard_at, w, later);
             w.forgotten.push_back(key);
-            --unshown_;
-            set_.drop(key);
+            take_back(s);
             evicted_at(key) = ++revision_;
             state_.submit(std::move(w), nullptr);
         }
@@ -303,14 +323,14 @@ void engine::committed(slot& s, std::uint64_t revision, const face& seen,
     if (hooks_.on_change) hooks_.on_change(v, effect);
 }
 
-// What a SET says cannot be applied, because the row it is about cannot be read: it comes again. A
-// denial is shown now.
-void engine::deny_unread(const mission_key& key, const events::mission_change& c) {
+// What a SET says cannot be applied, because the row it is about cannot be read, or there is no
+// memory for it: it comes again. A denial is shown now.
+void engine::deny_unread(const events::mission_change& c) noexcept {
     if (c.state == "active") return;
-    auto p = table_.find(key.issuer, key.id);
+    auto p = table_.find(c.issuer, c.mission_id);
     if (!p || c.version <= p->version || ms::is_terminal(p->told)) return;
     p->told = standing_of(c.state);
-    (void)authorities_.put_same(key.issuer, key.id, *p);
+    (void)authorities_.put_same(c.issuer, c.mission_id, *p);
 }
 
 // -------------------------------------------------------------------------------------- for people

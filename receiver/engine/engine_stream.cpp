@@ -119,49 +119,65 @@ void engine::receive_mission(events::received_set& set, std::function<void(set_o
             lock.unlock();
             return done(failed({errc::forbidden, "the mission issuer is not this transmitter's"}));
         }
-        const mission_key key{c.issuer, c.mission_id};
-        const auto found = find(key);
-        if (found.has_error()) {
-            deny_unread(key, c);
+        result<void> taken;
+        try {
+            taken = apply_change(c, set.iat, done, later);
+        } catch (...) {
+            // No memory for it. It is not answered, and so comes again.
+            deny_unread(c);
+            throw;
+        }
+        if (taken.has_error()) {
+            deny_unread(c);
             lock.unlock();
-            return done({set_fate::retry, found.error()});
-        }
-        slot* s = *found;
-        auto a = s != nullptr ? apply_event(s->now, c) : apply_event(nothing_of(key), c);
-        // Not a reason to ask: what is unconfirmed is asked about when it is wanted.
-        a.confirms = a.confirms && fresh_.vouches(c.log_epoch, set.iat);
-        // Nor is a SET from before we lost our memory gap-free: what came after it may be gone.
-        const bool confirmed = s != nullptr && s->now.confirmed_epoch == fresh_.word().epoch;
-        if (!confirmed && set.iat <= horizon_) a.confirms = false;
-        if (!a.note.empty()) {
-            later.push_back([this, key, note = a.note] {
-                log(log_level::warning, note, {{"mission", key.id}});
-            });
-        }
-        // `gap` with nothing applied: the event belongs to another log_epoch.
-        const bool doubted = s != nullptr && a.ask_status && a.next.version == s->now.version;
-        if (doubted) s->doubted_at = revision_ + 1;
-        if (doubted && !a.changed) s->revision = ++revision_;
-        if (a.changed && s == nullptr) s = admit(key, set.iat, later);
-        if (a.changed && s == nullptr) {
-            // No room. Denied as unknown; to refuse the SET would hold the stream for everybody
-            // else.
-            // Behind the end of its row: it may be the one that was forgotten a moment ago.
-            state_.submit({}, acknowledging(std::move(done)));
-        } else if (a.changed) {
-            a.next.heard_at = std::max(a.next.heard_at, set.iat);
-            take(*s, std::move(a), acknowledging(std::move(done)), later);
-        } else {
-            counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
-            // Its version may be in memory and not on disk yet: the empty unit comes after it.
-            state_.submit({}, acknowledging(std::move(done)));
-            if (a.ask_status) {
-                later.push_back([this, key] { hooks_.ask_status(key, true); });
-            }
+            return done({set_fate::retry, taken.error()});
         }
     }
     for (auto& f : later)
         f();
+}
+
+// `done` is taken where there is no error.
+result<void> engine::apply_change(const events::mission_change& c, std::int64_t iat,
+                                  std::function<void(set_outcome)>& done, after& later) {
+    const mission_key key{c.issuer, c.mission_id};
+    const auto found = find(key);
+    if (found.has_error()) return found.error();
+    slot* s = *found;
+    auto a = s != nullptr ? apply_event(s->now, c) : apply_event(nothing_of(key), c);
+    // Not a reason to ask: what is unconfirmed is asked about when it is wanted.
+    a.confirms = a.confirms && fresh_.vouches(c.log_epoch, iat);
+    // Nor is a SET from before we lost our memory gap-free: what came after it may be gone.
+    const bool confirmed = s != nullptr && s->now.confirmed_epoch == fresh_.word().epoch;
+    if (!confirmed && iat <= horizon_) a.confirms = false;
+    if (!a.note.empty()) {
+        later.push_back([this, key, note = a.note] {
+            log(log_level::warning, note, {{"mission", key.id}});
+        });
+    }
+    // `gap` with nothing applied: the event belongs to another log_epoch.
+    const bool doubted = s != nullptr && a.ask_status && a.next.version == s->now.version;
+    if (doubted) s->doubted_at = revision_ + 1;
+    if (doubted && !a.changed) s->revision = ++revision_;
+    if (!a.changed) {
+        counts_.sets_duplicate.fetch_add(1, std::memory_order_relaxed);
+        if (a.ask_status) later.push_back([this, key] { hooks_.ask_status(key, true); });
+        // Its version may be in memory and not on disk yet: the empty unit comes after it.
+        state_.submit({}, acknowledging(std::move(done)));
+        return {};
+    }
+    const bool unknown = s == nullptr;
+    if (unknown) s = admit(key, iat, later);
+    const place_kept place(*this, unknown ? s : nullptr);
+    if (s == nullptr) {
+        // No room. Denied as unknown; to refuse the SET would hold the stream for everybody else.
+        // Behind the end of its row: it may be the one that was forgotten a moment ago.
+        state_.submit({}, acknowledging(std::move(done)));
+        return {};
+    }
+    a.next.heard_at = std::max(a.next.heard_at, iat);
+    take(*s, std::move(a), acknowledging(std::move(done)), later);
+    return {};
 }
 
 void engine::receive_verification(events::received_set& set,
@@ -177,22 +193,10 @@ void engine::receive_verification(events::received_set& set,
             return done(failed({errc::bad_claims, "sub_id names another stream"}));
         }
         const auto now = hooks_.now();
-        state_write w;
         if (v->as_of && v->continuity && v->log_epoch) {
             counts_.heartbeats.fetch_add(1, std::memory_order_relaxed);
-            const auto before = fresh_.kept();
-            if (fresh_.on_heartbeat({*v->as_of, *v->continuity, *v->log_epoch}, now, max_stale_)) {
-                begin_epoch(later);
-            }
-            const auto& kept = fresh_.kept();
-            // Many heartbeats change nothing that has to be remembered: no write for them.
-            if (kept.continuity != before.continuity || kept.log_epoch != before.log_epoch ||
-                kept.epoch != before.epoch || !before.settled_until || live_to_keep()) {
-                put_stream(w);
-                state_.submit(std::move(w), acknowledging(std::move(done)));
-            } else {
-                later.push_back([done = std::move(done)] { done({}); });
-            }
+            receive_heartbeat({*v->as_of, *v->continuity, *v->log_epoch}, now, std::move(done),
+                              later);
         } else if (v->state) {
             const auto it = awaited_.find(*v->state);
             if (it == awaited_.end()) {
@@ -202,22 +206,43 @@ void engine::receive_verification(events::received_set& set,
             }
             const auto requested = it->second;
             if (verification_proves_ && requested.wall != 0) fresh_.on_proof(requested, max_stale_);
-            if (live_to_keep()) put_stream(w);
-            awaited_.erase(it);
             if (requested.wall != 0 && hooks_.on_verified) {
                 later.push_back([this] { hooks_.on_verified(); });
             }
-            remember_jti(set, w);
-            state_.submit(std::move(w), acknowledging(std::move(done)));
+            state_write w;
+            if (live_to_keep() || stream_unwritten_) put_stream(w);
+            submit_known(set, std::move(w), acknowledging(std::move(done)));
+            stream_unwritten_ = false;
+            awaited_.erase(it);
         } else {
-            remember_jti(set, w);
-            state_.submit(std::move(w), acknowledging(std::move(done)));
+            submit_known(set, {}, acknowledging(std::move(done)));
         }
         table_.set_stream(fresh_.word());
         watch_anew(now, later);
     }
     for (auto& f : later)
         f();
+}
+
+void engine::receive_heartbeat(const stream_freshness::heartbeat& h, instant now,
+                               std::function<void(set_outcome)> done, after& later) {
+    auto before = fresh_;
+    try {
+        if (fresh_.on_heartbeat(h, now, max_stale_)) begin_epoch(later);
+        const auto &kept = fresh_.kept(), &was = before.kept();
+        // Many heartbeats change nothing that has to be remembered: no write for them.
+        if (kept.continuity != was.continuity || kept.log_epoch != was.log_epoch ||
+            kept.epoch != was.epoch || !was.settled_until || live_to_keep() || stream_unwritten_) {
+            submit_stream({}, acknowledging(std::move(done)));
+        } else {
+            later.push_back([done = std::move(done)] { done({}); });
+        }
+    } catch (...) {
+        // It would tell nothing new when it comes again. Readers keep the new epoch until then.
+        fresh_ = std::move(before);
+        confirming_ = false;
+        throw;
+    }
 }
 
 void engine::receive_updated(events::received_set& set, std::function<void(set_outcome)> done) {
@@ -240,9 +265,9 @@ void engine::receive_updated(events::received_set& set, std::function<void(set_o
         fresh_.on_stream_updated(u->status == "enabled");
         begin_epoch(later);
         state_write w;
-        remember_jti(set, w);
         put_stream(w);
-        state_.submit(std::move(w), acknowledging(std::move(done)));
+        submit_known(set, std::move(w), acknowledging(std::move(done)));
+        stream_unwritten_ = false;
         watch_anew(hooks_.now(), later);
     }
     for (auto& f : later)
@@ -257,9 +282,7 @@ void engine::note_status(const std::string& status, const std::string& reason) {
         std::lock_guard lock(m_);
         fresh_.on_stream_updated(status == "enabled");
         begin_epoch(later);
-        state_write w;
-        put_stream(w);
-        state_.submit(std::move(w), nullptr);
+        submit_stream({}, nullptr);
         watch_anew(hooks_.now(), later);
     }
     if (hooks_.on_updated) later.push_back([&] { hooks_.on_updated(status, reason); });
@@ -273,9 +296,7 @@ void engine::on_stream(stream_identity identity) {
         std::lock_guard lock(m_);
         if (!fresh_.on_stream(std::move(identity))) return;
         begin_epoch(later);
-        state_write w;
-        put_stream(w);
-        state_.submit(std::move(w), nullptr);
+        submit_stream({}, nullptr);
         // What is held and was fresh by the stream alone is so no more: paused at once.
         watch_anew(hooks_.now(), later);
     }
@@ -286,12 +307,13 @@ void engine::on_stream(stream_identity identity) {
 void engine::begin_epoch(after& later) {
     table_.set_stream(fresh_.word());
     // Held missions first, then by last use; who is not in use is confirmed when asked for.
-    if (!hooks_.confirm || std::exchange(confirming_, true)) return;
+    if (!hooks_.confirm || confirming_) return;
     later.push_back([this] {
         // A walk over a large table takes a while.
         if (table_.size() > walked_at_once) return in_background([this] { confirm_in_use(); });
         confirm_in_use();
     });
+    confirming_ = true;
 }
 
 void engine::confirm_in_use() {
@@ -327,6 +349,8 @@ bool engine::live_to_keep() const {
 }
 
 void engine::put_stream(state_write& w) {
+    // Noted in memory and not submitted, it would not be written for being the same.
+    const bool all = std::exchange(stream_unwritten_, true);
     if (live_to_keep()) live_kept_ = fresh_.word().live_until.wall;
     const auto& kept = fresh_.kept();
     std::string events, missions;
@@ -347,10 +371,16 @@ void engine::put_stream(state_write& w) {
         {"settled_until", kept.settled_until ? std::to_string(*kept.settled_until) : ""},
     };
     for (const auto& [name, value] : values) {
-        if (settings_[name] == value) continue;
+        if (settings_[name] == value && !all) continue;
         settings_[name] = value;
         w.settings.emplace_back(name, value);
     }
+}
+
+void engine::submit_stream(state_write w, std::function<void(result<void>)> answered) {
+    put_stream(w);
+    state_.submit(std::move(w), std::move(answered));
+    stream_unwritten_ = false;
 }
 
 void engine::expect_verification(const std::string& state, std::function<void(bool)> ready) {
@@ -399,9 +429,19 @@ bool engine::known_jti(const events::received_set& set) const {
     return seen_.has(set.iss, set.jti);
 }
 
-void engine::remember_jti(const events::received_set& set, state_write& w) {
+void engine::submit_known(const events::received_set& set, state_write w,
+                          std::function<void(result<void>)> answered,
+                          std::function<void()> committed) {
     const auto now = to_wall(hooks_.now());
-    if (seen_.add(set.iss, set.jti, now)) w.jtis.push_back({set.iss, set.jti, now});
+    const bool news = seen_.add(set.iss, set.jti, now);
+    try {
+        if (news) w.jtis.push_back({set.iss, set.jti, now});
+        state_.submit(std::move(w), std::move(answered), std::move(committed));
+    } catch (...) {
+        // Known and not on disk, it would be acknowledged when it comes again.
+        if (news) seen_.take_back();
+        throw;
+    }
 }
 
 }  // namespace mission::receiver

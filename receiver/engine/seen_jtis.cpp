@@ -25,13 +25,24 @@ bool seen_jtis::has(std::string_view iss, std::string_view jti) const {
 
 bool seen_jtis::add(std::string_view iss, std::string_view jti, wall_time at) {
     const auto d = digest_of(iss, jti);
-    if (!known_.insert(d).second) return false;
+    if (known_.count(d) != 0) return false;
     order_.emplace_back(d, at);
+    try {
+        known_.insert(d);
+    } catch (...) {
+        order_.pop_back();
+        throw;
+    }
     while (order_.size() > limits::seen_jti || order_.front().second < at - limits::seen_jti_kept) {
         known_.erase(order_.front().first);
         order_.pop_front();
     }
     return true;
+}
+
+void seen_jtis::take_back() noexcept {
+    known_.erase(order_.back().first);
+    order_.pop_back();
 }
 
 }  // namespace mission::receiver

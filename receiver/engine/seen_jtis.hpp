@@ -15,7 +15,10 @@ class seen_jtis {
   public:
     bool has(std::string_view iss, std::string_view jti) const;
     // False when it was known. `at`: when it came; never earlier than the last one's.
+    // std::bad_alloc: nothing has changed.
     bool add(std::string_view iss, std::string_view jti, wall_time at);
+    // Forgets the one that was added last.
+    void take_back() noexcept;
     std::size_t size() const noexcept { return known_.size(); }
 
   private:

@@ -32,18 +32,18 @@ const mission_slot* working_set::peek(const mission_key& key) const {
 
 mission_slot& working_set::add(const mission_key& key) {
     if (!nodes_.empty()) measure(nodes_.front());
-    nodes_.emplace_front();
-    nodes_.front().slot.now.key = key;
-    slots_.emplace(key, nodes_.begin());
+    nodes made(1);  // known before it is there: memory may end in between
+    made.front().slot.now.key = key;
+    slots_.emplace(key, made.begin());
+    nodes_.splice(nodes_.begin(), made);
     return nodes_.front().slot;
 }
 
-void working_set::drop(const mission_key& key) {
-    const auto it = slots_.find(key);
-    if (it != slots_.end()) drop(it->second);
+void working_set::drop(const mission_slot& s) noexcept {
+    if (const auto it = slots_.find(s.now.key); it != slots_.end()) (void)drop(it->second);
 }
 
-std::uint64_t working_set::drop(nodes::iterator it) {
+std::uint64_t working_set::drop(nodes::iterator it) noexcept {
     const auto revision = it->slot.revision;
     octets_ -= it->octets;
     slots_.erase(it->slot.now.key);

@@ -48,9 +48,9 @@ class working_set {
     // nullptr: it is not here. Marks it as used.
     mission_slot* find(const mission_key& key);
     const mission_slot* peek(const mission_key& key) const;
-    // An empty one for a mission that is not here.
+    // An empty one for a mission that is not here. std::bad_alloc: nothing has changed.
     mission_slot& add(const mission_key& key);
-    void drop(const mission_key& key);
+    void drop(const mission_slot& s) noexcept;
     // Drops what is too much; returns the highest revision of what it dropped, 0 for none. Not
     // while anybody looks at a slot.
     std::uint64_t trim();
@@ -71,7 +71,7 @@ class working_set {
         }
     };
     using nodes = std::list<node>;  // the last used one in front
-    std::uint64_t drop(nodes::iterator it);
+    std::uint64_t drop(nodes::iterator it) noexcept;
     void measure(node& n);
 
     const std::size_t most_, most_octets_;

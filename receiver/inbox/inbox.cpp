@@ -92,6 +92,12 @@ class inbox_impl final : public inbox, public std::enable_shared_from_this<inbox
         return true;
     }
 
+    void give_back(std::size_t bytes) noexcept override {
+        std::lock_guard lock(m_);
+        --places_;
+        bytes_ -= bytes;
+    }
+
     void release(event_record e) override {
         {
             std::lock_guard lock(m_);
@@ -264,6 +270,7 @@ class inbox_handle final : public inbox {
     }
     bool wants(std::string_view type) const override { return p_->wants(type); }
     bool reserve(std::size_t bytes) override { return p_->reserve(bytes); }
+    void give_back(std::size_t bytes) noexcept override { p_->give_back(bytes); }
     void release(event_record e) override { p_->release(std::move(e)); }
     void restore(std::vector<event_record> events) override { p_->restore(std::move(events)); }
     void start(net::runtime& rt, hooks h) override { p_->start(rt, std::move(h)); }

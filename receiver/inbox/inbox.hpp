@@ -40,6 +40,8 @@ class inbox {
     // Takes a place for an event of this size; false when there is none: the SET has to come
     // again. What has a place is released once it is on disk.
     virtual bool reserve(std::size_t bytes) = 0;
+    // Such a place is not needed: what it was for cannot be handed on.
+    virtual void give_back(std::size_t bytes) noexcept = 0;
     // It is on disk: it may run.
     virtual void release(event_record e) = 0;
     // What the rows say at start. Without a handler of today they are kept for a later one.

@@ -49,6 +49,21 @@ bool is_set(std::string_view content_type) {
     return lower.empty() || lower == events::set_content_type;
 }
 
+// Of a push that is not answered yet; free with the answer, or when nobody can give one any more.
+struct push_place {
+    explicit push_place(std::shared_ptr<std::atomic<int>> c) noexcept
+        : count(std::move(c)), before(count->fetch_add(1)) {}
+    ~push_place() { leave(); }
+    push_place(const push_place&) = delete;
+    push_place& operator=(const push_place&) = delete;
+    void leave() noexcept {
+        if (!left.exchange(true)) count->fetch_sub(1);
+    }
+    const std::shared_ptr<std::atomic<int>> count;
+    const int before;
+    std::atomic<bool> left{false};
+};
+
 class handler final : public net::http_handler {
   public:
     handler(const push_endpoint& endpoint, std::string path)
@@ -108,17 +123,16 @@ void push_endpoint::handle(ms::push_request request,
         return done(refusal(413, "invalid_request", "The SET is too large."));
     }
     // So many wait for the disk or for keys: one more would only wait behind them.
-    if (in_flight_->fetch_add(1) >= limits::pushes_in_flight) {
-        in_flight_->fetch_sub(1);
+    const auto place = std::make_shared<push_place>(in_flight_);
+    if (place->before >= limits::pushes_in_flight) {
         auto r = refusal(429, "too_many_requests", "Too many SETs wait; send it again.");
         r.headers.emplace_back("Retry-After", "1");
         return done(std::move(r));
     }
-    sets_->accept(request.body, {},
-                  [done = std::move(done), count = in_flight_](const set_outcome& o) {
-                      count->fetch_sub(1);
-                      done(response_of(o));
-                  });
+    sets_->accept(request.body, {}, [done = std::move(done), place](const set_outcome& o) {
+        place->leave();
+        done(response_of(o));
+    });
 }
 
 std::unique_ptr<net::http_handler> make_push_handler(const push_endpoint& endpoint,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -38,6 +39,24 @@ std::int64_t now_ms() {
     return coarse_now().mono;
 }
 
+// Each is told, whatever another one throws; the first of that is the result.
+std::exception_ptr tell_all(callers& all, cause why) noexcept {
+    std::exception_ptr thrown;
+    for (auto& w : all) {
+        try {
+            w(why);
+        } catch (...) {
+            if (!thrown) thrown = std::current_exception();
+        }
+    }
+    all.clear();
+    return thrown;
+}
+
+void pass_on(const std::exception_ptr& thrown) {
+    if (thrown) std::rethrow_exception(thrown);
+}
+
 class desk final : public status_desk, public std::enable_shared_from_this<desk> {
   public:
     desk(net::runtime& rt, link& l, engine& e, ms::log_function log)
@@ -62,7 +81,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
 
     void ask_alone(const mission_key& key, std::function<void(reply)> done) override {
         std::string audience;
-        std::uint64_t question = 0;
+        const auto mine = std::make_shared<question>(shared_from_this());
         std::optional<errc> refused;
         {
             std::lock_guard lock(m_);
@@ -71,9 +90,9 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             } else if (alone_.size() >= limits::status_confirms_in_flight) {
                 refused = errc::rate_limited;
             } else {
-                question = ++questions_;
-                alone_[question] = std::move(done);
                 audience = audience_;
+                alone_.emplace(questions_ + 1, std::move(done));
+                mine->number = ++questions_;
             }
         }
         if (refused) return done(reply{*refused, {}, {}});
@@ -83,12 +102,12 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         const auto sent_at = std::chrono::steady_clock::now();
         link_.ask_status(
             key, audience,
-            [self = shared_from_this(), key, asked, question, sent_at](result<status_word> r) {
+            [self = shared_from_this(), key, asked, mine, sent_at](result<status_word> r) {
                 reply come{std::move(r), sent_at, std::chrono::steady_clock::now()};
                 self->tell(key, come.word);
                 if (come.word.has_value()) self->works();
                 self->engine_.on_status(key, come.word, asked,
-                                        [self, question, come] { self->reply_to(question, come); });
+                                        [self, mine, come] { self->reply_to(mine->number, come); });
             });
     }
 
@@ -119,19 +138,59 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
                 release(j, left);
             queue_.all().clear();
         }
-        for (auto& w : left)
-            w(cause::status_unreachable);
-        for (auto& [question, done] : alone)
-            done({});
+        auto thrown = tell_all(left, cause::status_unreachable);
+        for (auto& [number, done] : alone) {
+            try {
+                done({});
+            } catch (...) {
+                if (!thrown) thrown = std::current_exception();
+            }
+        }
+        pass_on(thrown);
     }
 
   private:
-    void reply_to(std::uint64_t question, const reply& come) {
+    // A request on its way. It counts until it is settled; where nobody settles it, because
+    // something has thrown, it is given up with the last who knows of it.
+    class request {
+      public:
+        request(std::shared_ptr<desk> of, mission_key key) noexcept
+            : of_(std::move(of)), key_(std::move(key)) {}
+        ~request() {
+            if (!over_) of_->lost(key_);
+        }
+        request(const request&) = delete;
+        request& operator=(const request&) = delete;
+        const mission_key& key() const noexcept { return key_; }
+        void settled() noexcept { over_ = true; }
+
+      private:
+        const std::shared_ptr<desk> of_;
+        const mission_key key_;
+        bool over_ = false;
+    };
+
+    // The same for one that is asked alone; it has no number until it is known.
+    struct question {
+        explicit question(std::shared_ptr<desk> d) noexcept : of(std::move(d)) {}
+        ~question() {
+            try {
+                of->reply_to(number, reply{errc::unavailable, {}, {}});
+            } catch (...) {  // who asked is told by stop(), or has thrown
+            }
+        }
+        question(const question&) = delete;
+        question& operator=(const question&) = delete;
+        const std::shared_ptr<desk> of;
+        std::uint64_t number = 0;
+    };
+
+    void reply_to(std::uint64_t number, const reply& come) {
         std::function<void(reply)> done;
         {
             std::lock_guard lock(m_);
-            auto found = alone_.extract(question);
-            if (found.empty()) return;  // told by stop()
+            auto found = alone_.extract(number);
+            if (found.empty()) return;  // told before
             done = std::move(found.mapped());
         }
         done(come);
@@ -182,6 +241,7 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
 
     // Under the lock: whoever waits for it, to be told without.
     void release(status_job& j, callers& into) {
+        into.reserve(into.size() + j.callers.size());
         callers_ -= j.callers.size();
         for (auto& c : j.callers)
             into.push_back(std::move(c));
@@ -271,21 +331,76 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
                 mine.ended = !key;
                 late.swap(late_);
             }
-            for (auto& w : late)
-                w(cause::status_limited);
+            auto thrown = tell_all(late, cause::status_limited);
+            if (key) send(*key, audience);
+            pass_on(thrown);
             if (!key) return;
-            const auto asked = engine_.status_asked(*key);
-            engine_.counts().status_requests.fetch_add(1, std::memory_order_relaxed);
-            link_.ask_status(*key, audience,
-                             [self = shared_from_this(), key = *key, asked](result<status_word> r) {
-                                 self->answered(key, asked, std::move(r));
-                             });
+        }
+    }
+
+    void send(const mission_key& key, const std::string& audience) {
+        std::shared_ptr<request> sent;
+        try {
+            sent = std::make_shared<request>(shared_from_this(), mission_key(key));
+        } catch (...) {
+            lost(key);
+            throw;
+        }
+        const auto asked = engine_.status_asked(key);
+        engine_.counts().status_requests.fetch_add(1, std::memory_order_relaxed);
+        link_.ask_status(key, audience,
+                         [self = shared_from_this(), sent, asked](result<status_word> r) {
+                             self->answered(sent, asked, std::move(r));
+                         });
+    }
+
+    // It was not sent, or what came of it could not be taken: as after a failure.
+    void lost(const mission_key& key) noexcept {
+        callers left;
+        {
+            std::lock_guard lock(m_);
+            --in_flight_;
+            auto* j = queue_.find(key);
+            if (!stopped_ && j != nullptr) {
+                j->in_flight = false;
+                callers_ -= j->callers.size();
+                left.swap(j->callers);
+                j->own = j->own || std::exchange(j->again, false);
+                if (j->own) {
+                    retry_later(key, *j);
+                } else {
+                    queue_.erase(key);
+                }
+            }
+            // Who waited for its end.
+            try {
+                if (!stopped_) wake_after(retry_first.count());
+            } catch (...) {  // no memory: the next who asks sends them as well
+            }
+        }
+        (void)tell_all(left, cause::status_unreachable);
+    }
+
+    // Under the lock. Without memory for a timer its time is whenever something is sent next.
+    void retry_later(const mission_key& key, status_job& j) noexcept {
+        ++j.failures;
+        try {
+            j.retry = rt_.after(delay(j.failures), [weak = weak_from_this(), key] {
+                if (auto self = weak.lock()) self->retry(key);
+            });
+        } catch (...) {
+            try {
+                queue_.put(key, j, status_rank::background);
+            } catch (...) {  // the engine asks again
+            }
         }
     }
 
     // --- what comes
 
-    void answered(const mission_key& key, engine::asked_at asked, result<status_word> r) {
+    void answered(const std::shared_ptr<request>& sent, engine::asked_at asked,
+                  result<status_word> r) {
+        const auto& key = sent->key();
         tell(key, r);
         const bool not_found = r.has_error() && r.error() == errc::mission_not_found;
         callers idle;
@@ -299,11 +414,11 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             if (not_found) unknown_.add(key, now_ms());
             if (r.has_value()) unknown_.remove(key);
         }
-        for (auto& w : idle)
-            w(cause::status_unreachable);
+        const auto thrown = tell_all(idle, cause::status_unreachable);
         const auto why = r.has_error() ? cause_of(r.error().code) : cause::none;
         engine_.on_status(key, r, asked,
-                          [self = shared_from_this(), key, why] { self->settled(key, why); });
+                          [self = shared_from_this(), sent, why] { self->settled(*sent, why); });
+        pass_on(thrown);
     }
 
     void works() {
@@ -348,7 +463,8 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         }
     }
 
-    void settled(const mission_key& key, cause why) {
+    void settled(request& sent, cause why) {
+        const auto& key = sent.key();
         callers told;
         const bool wanted = engine_.wants_status(key);
         // It came, and found no room.
@@ -356,30 +472,28 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             why = cause::cache_full;
         {
             std::lock_guard lock(m_);
-            --in_flight_;
             auto* found = queue_.find(key);
+            if (!stopped_ && found != nullptr) release(*found, told);
+            --in_flight_;
+            sent.settled();
             if (stopped_ || found == nullptr) return;
             auto& j = *found;
             j.in_flight = false;
-            release(j, told);
             j.own = wanted;
             if (j.again) {
+                queue_.put(key, j, status_rank::urgent);
                 j.again = false;
                 j.own = true;
-                queue_.put(key, j, status_rank::urgent);
             } else if (wanted) {
                 // Also after a success that did not settle it: a Status older than the SETs.
-                ++j.failures;
-                j.retry = rt_.after(delay(j.failures), [weak = weak_from_this(), key] {
-                    if (auto self = weak.lock()) self->retry(key);
-                });
+                retry_later(key, j);
             } else {
                 queue_.erase(key);
             }
         }
-        for (auto& w : told)
-            w(why);
+        const auto thrown = tell_all(told, why);
         pump();
+        pass_on(thrown);
     }
 
     void retry(const mission_key& key) {

@@ -4,8 +4,8 @@ namespace mission::receiver {
 
 void status_queue::put(const mission_key& key, status_job& j, status_rank r) {
     if (j.waits >= r) return;
-    j.waits = r;
     of(r).push_back(key);
+    j.waits = r;
 }
 
 bool status_queue::current(const mission_key& key, status_rank r) {

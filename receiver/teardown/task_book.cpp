@@ -1,6 +1,7 @@
 #include "receiver/teardown/task_book.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include "base/limits.hpp"
 #include "receiver/teardown/plan.hpp"
@@ -54,48 +55,90 @@ std::string task_book::thing_of(const mission_key& mission, const std::string& n
 
 // -------------------------------------------------------------------------------------- planning
 
+// What was planned before and not released is told once more: whoever planned it may have had no
+// memory to write it, and plans it again.
 std::vector<task_record> task_book::plan(std::vector<task_record> tasks, steady_time now) {
     std::vector<task_record> out;
     out.reserve(tasks.size());
     for (auto& t : tasks) {
-        if (items_.count(t.key) != 0) continue;
+        const auto known = items_.find(t.key);
+        if (known != items_.end()) {
+            const auto& i = *known->second;
+            if (i.released) continue;
+            if (i.task.open()) supersede(i, true, out);
+            if (i.task.durable) out.push_back(i.task);
+            continue;
+        }
         // Its part is done; the thing is held only because another handler's is not.
         if (done_before_.count(t.key) != 0 && has_open(t.mission, t.name)) continue;
-        auto& thing = things_[thing_of(t.mission, t.name)];
-        const auto same_lane = [&](const item* i) { return i->task.handler == t.handler; };
-        const bool forbidden = std::any_of(thing.begin(), thing.end(), [&](const item* i) {
-            return same_lane(i) && forbids(i->task, t);
-        });
-        if (forbidden) continue;
-        // What no transaction will name is not released either: it goes now.
-        std::vector<std::string> gone;
-        for (auto* other : thing) {
-            if (!same_lane(other) || !supersedes(t, other->task)) continue;
-            other->task.cancelled = true;
-            other->task.evidence = "superseded by " + std::string(ms::name(t.why));
-            other->task.updated = t.created;
-            over(*other);
-            if (other->task.durable) {
-                out.push_back(other->task);
-            } else {
-                gone.push_back(other->task.key);
-            }
+        if (const auto thing = things_.find(thing_of(t.mission, t.name)); thing != things_.end()) {
+            const bool forbidden = std::any_of(
+                thing->second.begin(), thing->second.end(),
+                [&](const item* i) { return i->task.handler == t.handler && forbids(i->task, t); });
+            if (forbidden) continue;
         }
-        if (t.durable) out.push_back(t);
-        auto made = std::make_unique<item>();
-        made->handler = &handler_of(t.handler);
-        made->order = ++last_order_;
-        made->task = std::move(t);
-        thing.push_back(made.get());
-        ++open_;
-        ++missions_[made->task.mission];
-        ++made->handler->counts.open;
-        account_for(*made, now);
-        items_.emplace(made->task.key, std::move(made));
-        for (const auto& key : gone)
-            retire(key);
+        const auto& i = add(t, now);
+        supersede(i, false, out);
+        if (i.task.durable) out.push_back(i.task);
     }
     return out;
+}
+
+task_book::item& task_book::add(const task_record& t, steady_time now) {
+    auto made = std::make_unique<item>();
+    auto& i = *made;
+    i.handler = &handler_of(t.handler);
+    i.order = ++last_order_;
+    i.task = t;
+    const auto thing = thing_of(t.mission, t.name);
+    const bool accounted = accounts_.count(t.mission) != 0;
+    auto& lane = things_[thing];
+    try {
+        lane.push_back(&i);
+        account_for(i, now);
+        missions_.try_emplace(t.mission);
+        items_.emplace(t.key, std::move(made));
+    } catch (...) {
+        // Whether `i` is still there or not.
+        std::erase(lane, &i);
+        if (lane.empty()) things_.erase(thing);
+        if (const auto it = accounts_.find(t.mission); it != accounts_.end() && !accounted) {
+            accounts_.erase(it);
+        } else if (it != accounts_.end()) {
+            it->second.open.erase(last_order_);
+        }
+        if (const auto it = missions_.find(t.mission); it != missions_.end() && it->second == 0)
+            missions_.erase(it);
+        throw;
+    }
+    ++missions_.find(t.mission)->second;
+    ++open_;
+    ++i.handler->counts.open;
+    return i;
+}
+
+// Those of its lane that are not wanted any more. `again`: also those that were found so before.
+void task_book::supersede(const item& by, bool again, std::vector<task_record>& out) {
+    // What no transaction will name is not released either: it goes now.
+    std::vector<std::string> gone;
+    for (auto* other : things_.at(thing_of(by.task.mission, by.task.name))) {
+        if (other == &by || other->task.handler != by.task.handler) continue;
+        if (supersedes(by.task, other->task)) {
+            other->task.evidence = "superseded by " + std::string(ms::name(by.task.why));
+            other->task.updated = by.task.created;
+            other->task.cancelled = true;
+            over(*other);
+        } else if (!again || !other->task.cancelled) {
+            continue;
+        }
+        if (other->task.durable) {
+            out.push_back(other->task);
+        } else {
+            gone.push_back(other->task.key);
+        }
+    }
+    for (const auto& key : gone)
+        retire(key);
 }
 
 void task_book::release(const std::vector<task_record>& tasks, steady_time now) {
@@ -221,7 +264,12 @@ void task_book::over(item& i) {
     if (it == accounts_.end() || it->second.open.erase(i.order) == 0) return;
     auto& a = it->second.told;
     ++(i.task.finished ? a.acknowledged : a.released);
-    if (a.named.size() < account_tasks_named) a.named.push_back(i.task);
+    if (a.named.size() >= account_tasks_named) return;
+    try {
+        a.named.push_back(i.task);
+    } catch (const std::bad_alloc&) {
+        // It is counted, and not named.
+    }
 }
 
 // That nothing follows a terminal task is the engine's: a mission that is over has no further

@@ -134,6 +134,8 @@ class task_book {
         }
     };
 
+    item& add(const task_record& t, steady_time now);  // std::bad_alloc: nothing has changed
+    void supersede(const item& by, bool again, std::vector<task_record>& out);
     handler_entry& handler_of(const std::string& name);
     static std::string thing_of(const mission_key& mission, const std::string& name);
     bool first_in_lane(const item& i) const;

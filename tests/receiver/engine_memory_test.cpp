@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "base/limits.hpp"
 #include "tests/receiver/real_state.hpp"
@@ -309,6 +310,36 @@ TEST_CASE("what is not loaded yet is denied, and applied to when a SET comes bef
     CHECK(r.now(many - 1) != standing::unknown);
     CHECK(r.e->working() <= 16);
     CHECK(r.e->authorities().of(real_issuer, real_id(77))->permits("r", "pay"));
+}
+
+TEST_CASE("whether an end is another history's is read without keeping SETs, and once") {
+    temp_dir dir;
+    real_run r(dir / "state.db", 100, {1, 1u << 20});
+    r.join();
+    r.mission(0, 1, "active");
+    r.mission(0, 2, "revoked");
+    for (int n = 1; n < 4; ++n)
+        r.mission(n, 1, "active");
+    r.settle();
+    const mission_key ended{real_issuer, real_id(0)};
+    CHECK_FALSE(r.e->denial_aged(ended));
+    r.join("e2");
+    int reads = 0;
+    bool free = false;
+    std::future<std::size_t> later;
+    r.when_read = [&] {
+        ++reads;
+        auto other = std::async(std::launch::async, [&] { return r.e->working(); });
+        free = other.wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+        // Where it is not free it is once we return.
+        later = std::move(other);
+    };
+    CHECK(r.e->denial_aged(ended));
+    CHECK(reads == 1);
+    CHECK(free);
+    CHECK(r.e->denial_aged(ended));
+    CHECK(reads == 1);
+    r.when_read = nullptr;
 }
 
 TEST_CASE("who asks for a stop of the loading gets it, and what is not there stays unknown") {

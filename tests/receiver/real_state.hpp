@@ -23,8 +23,43 @@ inline std::string real_id(int n) {
     return "msn_8RfX2Lqv9TqMv4z7sA2bN1k0YpE-" + std::to_string(10'000 + n);
 }
 
+// A state that says when a mission's row is read.
+class watched_state final : public state {
+  public:
+    watched_state(std::unique_ptr<state> of, const std::function<void()>& when_read)
+        : of_(std::move(of)), when_read_(when_read) {}
+
+    result<state_snapshot> load() override { return of_->load(); }
+    void submit(state_write unit, std::function<void(result<void>)> answered,
+                std::function<void()> committed) override {
+        of_->submit(std::move(unit), std::move(answered), std::move(committed));
+    }
+    void begin_gathering() override { of_->begin_gathering(); }
+    void end_gathering() override { of_->end_gathering(); }
+    bool accepts() const noexcept override { return of_->accepts(); }
+    void stop() override { of_->stop(); }
+    result<std::optional<record>> read(const mission_key& key) override {
+        if (when_read_) when_read_();
+        return of_->read(key);
+    }
+    result<std::size_t> each(row_place& after, std::size_t limit, bool brief,
+                             const std::function<void(const record&)>& fn) override {
+        return of_->each(after, limit, brief, fn);
+    }
+    result<std::vector<mission_key>> in_doubt(std::size_t limit) override {
+        return of_->in_doubt(limit);
+    }
+    void found_damaged(error why) override { of_->found_damaged(std::move(why)); }
+    void when_lost(std::function<void()> fn) override { of_->when_lost(std::move(fn)); }
+
+  private:
+    const std::unique_ptr<state> of_;
+    const std::function<void()>& when_read_;
+};
+
 // A run of the receiver: from the opening of the file to its end.
 struct real_run {
+    std::function<void()> when_read;  // called before a mission's row is read
     std::unique_ptr<state> disk;
     std::unique_ptr<task_runner> runner = make_task_runner(system_random());
     std::vector<mission_key> asked;
@@ -39,7 +74,7 @@ struct real_run {
                       bool later = false, std::function<void(task_runner&)> set_up = nullptr) {
         auto s = open_state(path, [this](const std::string& text) { say(problems, text); });
         REQUIRE(s.has_value());
-        disk = std::move(*s);
+        disk = std::make_unique<watched_state>(std::move(*s), when_read);
         auto read = disk->load();
         REQUIRE(read.has_value());
         rows = std::move(*read);
@@ -75,7 +110,7 @@ struct real_run {
     }
 
     // The stream is live, and vouches for all missions.
-    void join() {
+    void join(const std::string& history = "e1") {
         std::vector<std::string> types;
         for (const auto n : events::mission_event_names)
             types.push_back(std::string(events::event_type_base) + std::string(n));
@@ -84,14 +119,15 @@ struct real_run {
         // Of long ago: what it settled is older than what the tests send.
         v.as_of = system_clock().now() - std::chrono::seconds(1800);
         v.continuity = 1;
-        v.log_epoch = "e1";
-        (void)deliver(std::string(events::verification_type), events::to_json(v),
-                      events::stream_subject("s"), "h", seconds_now());
+        v.log_epoch = history;
+        (void)deliver(received(std::string(events::verification_type), events::to_json(v),
+                               events::stream_subject("s"), "h", seconds_now()));
     }
     static std::int64_t seconds_now() { return to_milliseconds(system_clock().now()) / 1000; }
 
-    set_outcome deliver(const std::string& type, const std::string& event,
-                        const events::subject& sub, const std::string& jti, std::int64_t iat) {
+    static events::received_set received(const std::string& type, const std::string& event,
+                                         const events::subject& sub, const std::string& jti,
+                                         std::int64_t iat) {
         events::set_claims c;
         c.iss = real_issuer;
         c.aud = "me";
@@ -102,13 +138,21 @@ struct real_run {
         c.event = event;
         auto set = events::decode(events::encode(c));
         REQUIRE(set.has_value());
+        return std::move(*set);
+    }
+    set_outcome deliver(events::received_set set) {
         std::promise<set_outcome> answered;
-        e->receive(std::move(*set), [&](set_outcome o) { answered.set_value(std::move(o)); });
+        e->receive(std::move(set), [&](set_outcome o) { answered.set_value(std::move(o)); });
         return answered.get_future().get();
     }
     set_outcome mission(int n, std::int64_t version, const char* state,
                         std::int64_t iat = seconds_now(), std::optional<std::string> authority = {},
                         bool narrowed = false) {
+        return deliver(mission_set(n, version, state, iat, std::move(authority), narrowed));
+    }
+    static events::received_set mission_set(int n, std::int64_t version, const char* state,
+                                            std::int64_t iat, std::optional<std::string> authority,
+                                            bool narrowed) {
         events::mission_change c;
         c.mission_id = real_id(n);
         c.issuer = real_issuer;
@@ -125,10 +169,10 @@ struct real_run {
             c.change = narrowed ? "narrowed" : "extended";
             c.authorization_details = std::move(authority);
         }
-        return deliver(events::event_type(c, events::form::ours),
-                       events::event_body(c, events::form::ours),
-                       events::event_subject(c, events::form::ours),
-                       "j" + std::to_string(n) + "-" + std::to_string(version), iat);
+        return received(events::event_type(c, events::form::ours),
+                        events::event_body(c, events::form::ours),
+                        events::event_subject(c, events::form::ours),
+                        "j" + std::to_string(n) + "-" + std::to_string(version), iat);
     }
     void status(int n, std::int64_t version, const char* state, engine::asked_at when,
                 std::optional<std::string> authority = {},

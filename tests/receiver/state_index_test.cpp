@@ -8,6 +8,7 @@
 #include <new>
 
 #include "tests/receiver/real_state.hpp"
+#include "tests/receiver/state_rows.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
@@ -19,14 +20,6 @@ using test::temp_dir;
 namespace {
 
 constexpr std::uintmax_t large = (std::uintmax_t{64} << 20) + 4096;
-
-void execute(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    CHECK(std::string(sqlite3_errmsg(db)) == "not an error");
-    sqlite3_close(db);
-}
 
 void hide_index(const std::string& path) {
     execute(path,

@@ -1,70 +1,20 @@
 #include "receiver/state/state.hpp"
 
 #include <doctest/doctest.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <fstream>
-#include <future>
 
 #include "base/limits.hpp"
 #include "receiver/state/look.hpp"
+#include "tests/receiver/state_rows.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using test::temp_dir;
-
-namespace {
-
-record full_record() {
-    record r;
-    r.key = {"https://mas.example", "m1"};
-    r.state = "suspended";
-    r.version = 7;
-    r.log_epoch = "e";
-    r.expires_at = from_milliseconds(5);
-    r.suspend_until = from_milliseconds(6);
-    r.successor = "s";
-    r.reason = "r";
-    r.gap = true;
-    r.not_found = true;
-    r.denied_as = "revoked";
-    r.authority_needed = 8;
-    r.authority = "[]";
-    r.authority_version = 6;
-    r.fresh_until = from_milliseconds(9);
-    r.confirmed_epoch = 3;
-    r.committed_at = from_milliseconds(4);
-    r.heard_at = 11;
-    return r;
-}
-
-bool write(state& s, state_write w) {
-    std::promise<bool> p;
-    s.submit(std::move(w), [&](const result<void>& r) { p.set_value(r.has_value()); });
-    return p.get_future().get();
-}
-
-std::vector<record> missions_of(state& s) {
-    std::vector<record> out;
-    row_place after;
-    for (;;) {
-        const auto n = s.each(after, 3, false, [&](const record& r) { out.push_back(r); });
-        REQUIRE(n.has_value());
-        if (*n < 3) return out;
-    }
-}
-
-void execute(const std::string& path, const char* sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-}
-
-}  // namespace
 
 TEST_CASE("everything that was answered is there after a restart") {
     temp_dir dir;
@@ -110,7 +60,7 @@ TEST_CASE("everything that was answered is there after a restart") {
     CHECK(*whole == full_record());
     auto without_authority = full_record();
     without_authority.authority.reset();
-    CHECK(missions_of(**s) == std::vector{without_authority});
+    CHECK(missions_of(**s, 3) == std::vector{without_authority});
     REQUIRE(rows->holds.size() == 1);
     CHECK(rows->holds[0] == hold_record{full_record().key, "n", "d"});
     REQUIRE(rows->tasks.size() == 1);
@@ -219,7 +169,7 @@ TEST_CASE("a state of the first version is brought up, with all that it knew") {
     wanted.fresh_until = from_milliseconds(9);
     wanted.confirmed_epoch = 3;
     CHECK(**m == wanted);
-    CHECK(missions_of(**s).size() == 2);
+    CHECK(missions_of(**s, 3).size() == 2);
     CHECK((*s)->in_doubt(10)->front() == mission_key{"i", "n"});
     REQUIRE(rows->jtis.size() == 1);
     CHECK(rows->jtis[0].jti == "j");

@@ -1,65 +1,22 @@
 // A state that an older version wrote, brought up to this one.
 #include <doctest/doctest.h>
-#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
-#include <future>
 
 #include "receiver/state/state.hpp"
+#include "tests/receiver/state_rows.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using test::temp_dir;
 
 namespace {
-
-record full_record() {
-    record r;
-    r.key = {"https://mas.example", "m1"};
-    r.state = "suspended";
-    r.version = 7;
-    r.log_epoch = "e";
-    r.expires_at = from_milliseconds(5);
-    r.suspend_until = from_milliseconds(6);
-    r.successor = "s";
-    r.reason = "r";
-    r.gap = true;
-    r.not_found = true;
-    r.denied_as = "revoked";
-    r.authority_needed = 8;
-    r.authority = "[]";
-    r.authority_version = 6;
-    r.fresh_until = from_milliseconds(9);
-    r.confirmed_epoch = 3;
-    r.committed_at = from_milliseconds(4);
-    r.heard_at = 11;
-    return r;
-}
-
-bool write(state& s, state_write w) {
-    std::promise<bool> p;
-    s.submit(std::move(w), [&](const result<void>& r) { p.set_value(r.has_value()); });
-    return p.get_future().get();
-}
-
-std::vector<record> missions_of(state& s) {
-    std::vector<record> out;
-    row_place after;
-    REQUIRE(s.each(after, 100'000, false, [&](const record& r) { out.push_back(r); }).has_value());
-    return out;
-}
-
-void execute(const std::string& path, const char* sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-}
 
 // The fourth version's missions: keyed by name.
 constexpr const char* fourth_missions = R"sql(

@@ -8,6 +8,7 @@
 #include <future>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "base/limits.hpp"
@@ -107,9 +108,11 @@ struct desk_bench {
     std::unique_ptr<net::runtime> rt = net::make_runtime(1, 1);
     std::mutex m;
     std::vector<std::string> log;
+    std::atomic<bool> throw_in_log{false};
     std::shared_ptr<status_desk> desk = make_status_desk(
         *rt, l, e,
         [this](ms::log_level, std::string_view text, const std::vector<ms::log_field>& fields) {
+            if (throw_in_log) throw std::bad_alloc();
             std::lock_guard lock(m);
             log.emplace_back(text);
             for (const auto& f : fields)
@@ -148,9 +151,71 @@ TEST_CASE("any number of callers ask, some wait, and a service that is down keep
 
 TEST_CASE("a request that cannot be sent for want of memory does not keep the others") {
     desk_bench b;
-    b.l.throw_once();
-    CHECK_THROWS_AS(b.desk->ask({"i", "one"}, true, [](ms::cause) {}), std::bad_alloc);
+    for (std::size_t n = 0; n <= limits::status_in_flight; ++n) {
+        auto why = ms::cause::none;
+        b.l.throw_once();
+        CHECK_THROWS_AS(b.desk->ask({"i", "one"}, true, [&](ms::cause c) { why = c; }),
+                        std::bad_alloc);
+        CHECK(why == ms::cause::status_unreachable);
+    }
     b.desk->ask({"i", "two"}, true, [](ms::cause) {});
+    CHECK(b.l.asked() == std::vector<std::string>{"two"});
+}
+
+TEST_CASE("what the engine needs is asked for again when it could not be sent") {
+    desk_bench b;
+    b.l.throw_once();
+    CHECK_THROWS_AS(b.desk->ask({"i", "one"}, true, nullptr), std::bad_alloc);
+    CHECK(eventually([&] { return b.l.asked() == std::vector<std::string>{"one"}; }));
+}
+
+TEST_CASE("an answer that nobody can take is a failure, and keeps no other from being asked for") {
+    desk_bench b;
+    b.l.answer_all();
+    b.l.from_now_on(errc::mission_not_found);
+    for (std::size_t n = 0; n <= limits::status_in_flight; ++n) {
+        auto why = ms::cause::none;
+        b.throw_in_log = true;
+        // Another failure each time, so that each is told.
+        b.l.from_now_on(n % 2 == 0 ? errc::timed_out : errc::rate_limited);
+        CHECK_THROWS_AS(b.desk->ask({"i", "one"}, true, [&](ms::cause c) { why = c; }),
+                        std::bad_alloc);
+        CHECK(why == ms::cause::status_unreachable);
+    }
+    b.throw_in_log = false;
+    b.l.from_now_on(errc::mission_not_found);
+    auto why = ms::cause::none;
+    b.desk->ask({"i", "two"}, true, [&](ms::cause c) { why = c; });
+    CHECK(why == ms::cause::not_found);
+}
+
+TEST_CASE("of many who have waited for too long each is told, whatever one of them throws") {
+    desk_bench b;
+    b.l.from_now_on(errc::mission_not_found);
+    std::size_t told = 0;
+    for (int n = 0; n < 3; ++n) {
+        b.desk->ask({"i", "one"}, true, [&](ms::cause) {
+            ++told;
+            throw std::bad_alloc();
+        });
+    }
+    b.desk->ask({"i", "two"}, true, [&](ms::cause) { ++told; });
+    CHECK_THROWS_AS(b.desk->stop(), std::bad_alloc);
+    CHECK(told == 4);
+}
+
+TEST_CASE("a question asked alone that cannot be sent is answered, and takes no place") {
+    desk_bench b;
+    for (std::size_t n = 0; n <= limits::status_confirms_in_flight; ++n) {
+        std::optional<status_desk::reply> came;
+        b.l.throw_once();
+        CHECK_THROWS_AS(
+            b.desk->ask_alone({"i", "one"}, [&](status_desk::reply r) { came = std::move(r); }),
+            std::bad_alloc);
+        REQUIRE(came);
+        CHECK(came->word.error() == errc::unavailable);
+    }
+    b.desk->ask_alone({"i", "two"}, [](status_desk::reply) {});
     CHECK(b.l.asked() == std::vector<std::string>{"two"});
 }
 

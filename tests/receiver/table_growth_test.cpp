@@ -13,6 +13,7 @@
 #include <string>
 
 #include "receiver/cache/look.hpp"
+#include "tests/receiver/table_entries.hpp"
 
 namespace mission::receiver {
 
@@ -47,20 +48,13 @@ struct table_probe {
 }  // namespace mission::receiver
 
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using ms::standing;
 
 namespace {
 
-constexpr instant now{5, 5};
 constexpr std::size_t page = 4096;
 
-published active(std::int64_t version) {
-    published p;
-    p.told = standing::active;
-    p.version = version;
-    p.freshness.fresh_until = {1'000'000, 1'000'000};
-    return p;
-}
 std::string id_of(std::size_t n) {
     return "mission-" + std::to_string(n);
 }

@@ -15,25 +15,19 @@
 #include <vector>
 
 #include "receiver/cache/table.hpp"
+#include "tests/receiver/table_entries.hpp"
 
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using ms::standing;
 
 namespace {
 
-constexpr instant now{5, 5};
 constexpr deadline later{1'000'000, 1'000'000};
 // Under it ids of one length up to 8 have one hash, and ids that differ in the order of their first
 // words have one.
 constexpr table_seed known{};
 
-published active(std::int64_t version) {
-    published p;
-    p.told = standing::active;
-    p.version = version;
-    p.freshness.fresh_until = later;
-    return p;
-}
 published revoked(std::int64_t version) {
     auto p = active(version);
     p.told = standing::revoked;

@@ -8,22 +8,11 @@
 #include <thread>
 
 #include "receiver/cache/authority_table.hpp"
+#include "tests/receiver/table_entries.hpp"
 
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using ms::standing;
-
-namespace {
-
-published active(std::int64_t version) {
-    published p;
-    p.told = standing::active;
-    p.version = version;
-    p.freshness.fresh_until = {1'000'000, 1'000'000};
-    return p;
-}
-constexpr instant now{5, 5};
-
-}  // namespace
 
 TEST_CASE("ten thousand missions keep their own answers while the table grows") {
     mission_table t(20'000);

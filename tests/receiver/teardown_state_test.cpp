@@ -1,24 +1,18 @@
 // What teardown leaves on disk: tasks, reports, and how much of them.
 #include <doctest/doctest.h>
 
-#include <future>
-
 #include "base/limits.hpp"
 #include "receiver/state/look.hpp"
 #include "receiver/state/state.hpp"
+#include "tests/receiver/state_rows.hpp"
 #include "tests/receiver/wait.hpp"
 
 using namespace mission;
 using namespace mission::receiver;
+using namespace mission::receiver::testing;
 using test::temp_dir;
 
 namespace {
-
-bool write(state& s, state_write w) {
-    std::promise<bool> p;
-    s.submit(std::move(w), [&](const result<void>& r) { p.set_value(r.has_value()); });
-    return p.get_future().get();
-}
 
 report_record report(const std::string& id, bool complete) {
     report_record r;

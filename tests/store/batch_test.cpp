@@ -2,12 +2,20 @@
 
 #include <atomic>
 #include <semaphore>
+#include <thread>
 
 #include "base/limits.hpp"
 
 namespace mission::store::test {
 
 namespace {
+
+// A decision that makes a mission of this name.
+decision yes(issuer_id issuer, std::string name) {
+    return [issuer, name = std::move(name)](const rows&, wall_time) {
+        return result<changes>(approve(issuer, name));
+    };
+}
 
 // Holds the writer inside a decision, so that what is submitted meanwhile becomes one batch.
 class gate {
@@ -87,19 +95,15 @@ TEST_CASE_TEMPLATE("steps are batches of their own, and what else waits goes bef
     opened<Kind> t;
     gate g(*t);
     answers a(5);
-    const auto yes = [&](std::string name) {
-        return
-            [&t, name](const rows&, wall_time) { return result<changes>(approve(t.issuer, name)); };
-    };
     t->submit_step(
         [&](const rows&, wall_time) -> result<changes> {
-            t->submit(yes("urgent"), a.slot(3));  // comes while the step is under way
+            t->submit(yes(t.issuer, "urgent"), a.slot(3));  // comes while the step is under way
             return approve(t.issuer, "first step");
         },
         a.slot(0));
-    t->submit_step(yes("second step"), a.slot(1));
-    t->submit(yes("decision"), a.slot(2));
-    t->submit(yes("another"), a.slot(4));
+    t->submit_step(yes(t.issuer, "second step"), a.slot(1));
+    t->submit(yes(t.issuer, "decision"), a.slot(2));
+    t->submit(yes(t.issuer, "another"), a.slot(4));
     g.open();
     a.wait();
     for (const auto& r : a.got)
@@ -151,16 +155,12 @@ TEST_CASE_TEMPLATE("a refusal in mid-batch disturbs nobody else", Kind, ALL_BACK
     opened<Kind> t;
     gate g(*t);
     answers a(5);
-    const auto yes = [&](std::string name) {
-        return
-            [&t, name](const rows&, wall_time) { return result<changes>(approve(t.issuer, name)); };
-    };
-    t->submit(yes("a"), a.slot(0));
+    t->submit(yes(t.issuer, "a"), a.slot(0));
     t->submit([](const rows&, wall_time) -> result<changes> { return errc::forbidden; }, a.slot(1));
-    t->submit(yes("a"), a.slot(2));  // taken by the first
+    t->submit(yes(t.issuer, "a"), a.slot(2));  // taken by the first
     t->submit([](const rows&, wall_time) -> result<changes> { throw std::runtime_error("bug"); },
               a.slot(3));
-    t->submit(yes("b"), a.slot(4));
+    t->submit(yes(t.issuer, "b"), a.slot(4));
     g.open();
     a.wait();
     CHECK(a.got[0]->value().seqs == std::vector<seq_t>{1});
@@ -197,7 +197,8 @@ TEST_CASE_TEMPLATE("the listener gets a batch's signals whole, in order and afte
                 heard_at_answer.push_back(heard.size());
             });
     g.open();
-    REQUIRE(run(*t, changes{}));  // the writer is past that batch
+    REQUIRE(run(*t, changes{}));  // in that batch, or in a later one
+    REQUIRE(run(*t, changes{}));  // the writer is past it
     CHECK(calls == 1);
     CHECK(heard == std::vector<seq_t>{1, 2, 3});
     CHECK(visible == 3);
@@ -221,6 +222,8 @@ TEST_CASE_TEMPLATE("beyond the queue's limit a submission is refused at once", K
     REQUIRE(refused.has_value());  // on this thread, before submit() returned
     CHECK(refused->error() == errc::store_unavailable);
     g.open();
+    while (answered == 0)  // the queue is full until the writer has taken the first of them
+        std::this_thread::yield();
     REQUIRE(run(*t, approve(t.issuer, "after")));
     CHECK(answered == limits::queued_decisions);
 }

@@ -1,7 +1,6 @@
 // Copies of a store: how one is made, and how one that was put in the store's place is known.
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 
 #include "store/copy.hpp"
 #include "tests/store/child.hpp"
+#include "tests/store/database.hpp"
 #include "tests/store/harness.hpp"
 
 namespace mission::store::test {
@@ -46,24 +46,6 @@ std::string epoch_of(store& s) {
 
 issuer_id issuer_of(store& s) {
     return s.add_issuer("https://mas.example").value();
-}
-
-void execute(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-}
-
-std::int64_t number(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    sqlite3_stmt* s = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_prepare_v2(db, sql.c_str(), -1, &s, nullptr) == SQLITE_OK);
-    const auto n = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return n;
 }
 
 // What lies in the folder, the store's own files aside.

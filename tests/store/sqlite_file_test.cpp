@@ -1,5 +1,4 @@
 // What a file may be when it is opened.
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -8,6 +7,7 @@
 #include <thread>
 
 #include "tests/store/child.hpp"
+#include "tests/store/database.hpp"
 #include "tests/store/harness.hpp"
 
 namespace mission::store::test {
@@ -15,24 +15,6 @@ namespace {
 
 result<std::unique_ptr<store>> open_at(const std::string& path) {
     return open_store("sqlite:" + path);
-}
-
-void execute(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    CHECK(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-}
-
-std::int64_t number(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    sqlite3_stmt* s = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_prepare_v2(db, sql.c_str(), -1, &s, nullptr) == SQLITE_OK);
-    const auto n = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return n;
 }
 
 bool says(const error& e, std::string_view part) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "tests/store/database.hpp"
 #include "tests/store/harness.hpp"
 
 namespace mission::store::test {
@@ -16,16 +17,6 @@ constexpr const char* first_schema =
 constexpr const char* second_schema =
 #include "store/sqlite/migrations/0002_events_subjects_routed.inc"
     ;
-
-void execute(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    char* why = nullptr;
-    const int code = sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &why);
-    CHECK_MESSAGE(code == SQLITE_OK, (why ? why : ""));
-    sqlite3_free(why);
-    sqlite3_close(db);
-}
 
 // As the first version left it: two issuers, a mission at version 2, two streams with cursors,
 // subjects of which one has ended, the log at 2.
