@@ -200,7 +200,7 @@ void engine::on_status(const mission_key& key, const result<status_word>& word, 
         a.next = before;
         // An answer that was under way when an event of another log_epoch came cannot decide about
         // it, and "no such mission" says nothing once a later SET has told of it.
-        const std::uint64_t revision = s == nullptr ? evicted_at(key) : s->revision;
+        const std::uint64_t revision = s == nullptr ? evicted_at(key.id) : s->revision;
         // One of another history than the entry's decides only when nothing came in between: which
         // of the two is the later one, no version tells.
         const bool foreign = word.has_value() && before.version != 0 && !word->log_epoch.empty() &&
@@ -208,7 +208,7 @@ void engine::on_status(const mission_key& key, const result<status_word>& word, 
         // The same for one that was forgotten since: it may have been about an earlier version,
         // also than what an old SET has told anew.
         const bool overtaken = word.has_value() && !foreign && s != nullptr
-                                   ? std::max(s->doubted_at, evicted_at(key)) > asked.revision
+                                   ? std::max(s->doubted_at, evicted_at(key.id)) > asked.revision
                                    : revision > asked.revision;
         if (found.has_error()) {
             a.note = "its row cannot be read: " + found.error().message();

@@ -216,9 +216,9 @@ class engine {
     // Its place is free again, unless its first write is on its way.
     void take_back(slot& s) noexcept;
     void refuse(const mission_key& key, std::int64_t heard, state_write& w, after& later);
-    bool evict(const std::string& issuer, const std::string& id, state_write& w);
+    bool evict(const std::string& issuer, const std::string& id);
     bool evictable(const mission_key& key) const;
-    std::uint64_t& evicted_at(const mission_key& key);
+    std::uint64_t& evicted_at(std::string_view id) noexcept;
     // What was committed by then is no news of a mission that is not known (wire.md section 5:
     // first contact): it may have been known, and ended, and forgotten.
     void raise_horizon(std::int64_t heard, state_write& w);
@@ -283,11 +283,12 @@ class engine {
     working_set set_;
     std::uint64_t revision_ = 1;  // of the last change of any mission
     std::uint64_t dropped_ = 0;   // the highest revision that is not in the working set any more
-    std::array<std::uint64_t, 4096> evicted_{};  // the revision at the last eviction, by hash
-    std::size_t unshown_ = 0;                    // in the working set, and not in the table yet
-    std::int64_t horizon_ = 0;                   // an `iat`, in seconds
-    bool horizon_unwritten_ = false;             // it may be ahead of what was submitted
-    std::int64_t refused_told_ = 0;              // monotonic; when that was last logged
+    // By hash: the revision at the last eviction, or denial that there was no memory for.
+    std::array<std::uint64_t, 4096> evicted_{};
+    std::size_t unshown_ = 0;         // in the working set, and not in the table yet
+    std::int64_t horizon_ = 0;        // an `iat`, in seconds
+    bool horizon_unwritten_ = false;  // it may be ahead of what was submitted
+    std::int64_t refused_told_ = 0;   // monotonic; when that was last logged
     std::uint64_t refused_untold_ = 0;
     // By what rows of before the start are believed to be fresh.
     struct {
@@ -297,7 +298,8 @@ class engine {
     } row_terms_;
     std::atomic<bool> loading_{false};  // written under the lock
     std::atomic<bool> stopping_{false};
-    bool confirming_ = false;  // a walk through the table waits to begin
+    std::weak_ptr<char> confirming_;  // a walk through the table that waits to begin
+    bool confirm_owed_ = false;       // the running epoch's is not over
     stream_freshness fresh_;
     std::chrono::seconds max_stale_{0};
     bool verification_proves_ = false;

@@ -139,7 +139,7 @@ engine::loading engine::load_some(row_place& last) {
         }
         // There are more than may be now.
         raise_horizon(row.heard, w);
-        evicted_at(row.key) = ++revision_;
+        evicted_at(row.key.id) = ++revision_;
         counts_.missions_evicted.fetch_add(1, std::memory_order_relaxed);
         w.forgotten.push_back(row.key);
     }

@@ -84,11 +84,11 @@ engine::slot* engine::admit(const mission_key& key, std::int64_t heard, after& l
     // would bring back what was evicted.
     for (int n = 0; !room && !loading_ && n < eviction_looks; ++n) {
         const auto victim = table_.least_used(spare);
-        if (victim && evict(victim->issuer, victim->id, w))
+        if (victim && evict(victim->issuer, victim->id))
             room = table_.size() + unshown_ < max_missions_;
     }
     if (!room) refuse(key, heard, w, later);
-    if (!w.forgotten.empty() || !w.settings.empty()) {
+    if (!w.settings.empty()) {
         state_.submit(std::move(w), nullptr);
         horizon_unwritten_ = false;
     }
@@ -110,26 +110,30 @@ bool engine::evictable(const mission_key& key) const {
     return (s == nullptr || !s->pinned()) && held_.count(key) == 0 && !runner_.has_open(key);
 }
 
-std::uint64_t& engine::evicted_at(const mission_key& key) {
-    return evicted_[std::hash<std::string>{}(key.id) % evicted_.size()];
+std::uint64_t& engine::evicted_at(std::string_view id) noexcept {
+    return evicted_[std::hash<std::string_view>{}(id) % evicted_.size()];
 }
 
 // From here on it is `unknown`, which denies, and an old SET of it is no news.
-bool engine::evict(const std::string& issuer, const std::string& id, state_write& w) {
+bool engine::evict(const std::string& issuer, const std::string& id) {
     const mission_key key{issuer, id};
     const auto found = find(key);
     if (found.has_error()) return false;
+    state_write w;
     raise_horizon(
         (*found)->now.heard_at != 0
             ? (*found)->now.heard_at
             : (hooks_.now().wall + std::chrono::milliseconds(limits::clock_skew).count()) / 1000,
         w);
-    w.forgotten.push_back(key);  // first: memory may end
+    w.forgotten.push_back(key);
+    // First: memory may end, and a row that stays would be believed by the next start.
+    state_.submit(std::move(w), nullptr);
+    horizon_unwritten_ = false;
     table_.erase(issuer, id);
     authorities_.forget(issuer, id);
     dropped_ = std::max(dropped_, (*found)->revision);
     set_.drop(**found);
-    evicted_at(key) = ++revision_;
+    evicted_at(key.id) = ++revision_;
     counts_.missions_evicted.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
@@ -138,7 +142,7 @@ void engine::refuse(const mission_key& key, std::int64_t heard, state_write& w, 
     // What is not kept is forgotten as well; and a Status that was asked for before it came knows
     // nothing of it.
     raise_horizon(heard, w);
-    evicted_at(key) = ++revision_;
+    evicted_at(key.id) = ++revision_;
     counts_.missions_refused.fetch_add(1, std::memory_order_relaxed);
     ++refused_untold_;
     const auto now = hooks_.now().mono;
@@ -299,7 +303,7 @@ void engine::committed(slot& s, std::uint64_t revision, const face& seen,
             refuse(key, s.now.heard_at, w, later);
             w.forgotten.push_back(key);
             take_back(s);
-            evicted_at(key) = ++revision_;
+            evicted_at(key.id) = ++revision_;
             state_.submit(std::move(w), nullptr);
         }
         dropped_ = std::max(dropped_, set_.trim());
@@ -331,6 +335,13 @@ void engine::deny_unread(const events::mission_change& c) noexcept {
     if (!p || c.version <= p->version || ms::is_terminal(p->told)) return;
     p->told = standing_of(c.state);
     (void)authorities_.put_same(c.issuer, c.mission_id, *p);
+    // What is on its way to the disk, or was asked for, is older: it does not permit again.
+    const auto revision = ++revision_;
+    evicted_at(c.mission_id) = revision;
+    if (auto* s = set_.seek(c.issuer, c.mission_id)) {
+        s->shown = p->told;
+        s->shown_revision = revision;
+    }
 }
 
 // -------------------------------------------------------------------------------------- for people

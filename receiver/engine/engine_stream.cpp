@@ -228,7 +228,9 @@ void engine::receive_heartbeat(const stream_freshness::heartbeat& h, instant now
                                std::function<void(set_outcome)> done, after& later) {
     auto before = fresh_;
     try {
-        if (fresh_.on_heartbeat(h, now, max_stale_)) begin_epoch(later);
+        const bool news = fresh_.on_heartbeat(h, now, max_stale_);
+        // Owed: memory ended before the last epoch's were asked for.
+        if (news || (confirm_owed_ && confirming_.expired())) begin_epoch(later);
         const auto &kept = fresh_.kept(), &was = before.kept();
         // Many heartbeats change nothing that has to be remembered: no write for them.
         if (kept.continuity != was.continuity || kept.log_epoch != was.log_epoch ||
@@ -240,7 +242,6 @@ void engine::receive_heartbeat(const stream_freshness::heartbeat& h, instant now
     } catch (...) {
         // It would tell nothing new when it comes again. Readers keep the new epoch until then.
         fresh_ = std::move(before);
-        confirming_ = false;
         throw;
     }
 }
@@ -305,15 +306,20 @@ void engine::on_stream(stream_identity identity) {
 }
 
 void engine::begin_epoch(after& later) {
+    stream_unwritten_ = true;  // first: memory may end before the epoch is put
     table_.set_stream(fresh_.word());
     // Held missions first, then by last use; who is not in use is confirmed when asked for.
-    if (!hooks_.confirm || confirming_) return;
-    later.push_back([this] {
+    if (!hooks_.confirm) return;
+    confirm_owed_ = true;
+    if (!confirming_.expired()) return;
+    const auto walk = std::make_shared<char>();
+    later.push_back([this, walk] {
         // A walk over a large table takes a while.
-        if (table_.size() > walked_at_once) return in_background([this] { confirm_in_use(); });
+        if (table_.size() > walked_at_once)
+            return in_background([this, walk] { confirm_in_use(); });
         confirm_in_use();
     });
-    confirming_ = true;
+    confirming_ = walk;
 }
 
 void engine::confirm_in_use() {
@@ -321,7 +327,7 @@ void engine::confirm_in_use() {
     std::vector<mission_key> order;
     {
         std::lock_guard lock(m_);
-        confirming_ = false;
+        confirming_.reset();
         for (const auto& [key, h] : held_)
             order.push_back(key);
     }
@@ -334,10 +340,13 @@ void engine::confirm_in_use() {
             if (held_.count(key) == 0) order.push_back(std::move(key));
         }
     }
-    if (order.empty()) return;
-    log(log_level::info, "a new epoch of the stream: entries are confirmed by Status",
-        {{"missions", std::to_string(order.size())}});
-    hooks_.confirm(std::move(order));
+    if (!order.empty()) {
+        log(log_level::info, "a new epoch of the stream: entries are confirmed by Status",
+            {{"missions", std::to_string(order.size())}});
+        hooks_.confirm(std::move(order));
+    }
+    std::lock_guard lock(m_);
+    if (confirming_.expired()) confirm_owed_ = false;
 }
 
 // How long the stream is live tells the next run whether it has missed more than that. Written in

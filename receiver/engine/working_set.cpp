@@ -30,6 +30,13 @@ const mission_slot* working_set::peek(const mission_key& key) const {
     return it == slots_.end() ? nullptr : &it->second->slot;
 }
 
+mission_slot* working_set::seek(std::string_view issuer, std::string_view id) noexcept {
+    for (auto& n : nodes_) {
+        if (n.slot.now.key.id == id && n.slot.now.key.issuer == issuer) return &n.slot;
+    }
+    return nullptr;
+}
+
 mission_slot& working_set::add(const mission_key& key) {
     if (!nodes_.empty()) measure(nodes_.front());
     nodes made(1);  // known before it is there: memory may end in between

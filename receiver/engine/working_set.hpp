@@ -11,6 +11,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "receiver/cache/record.hpp"
@@ -48,6 +49,8 @@ class working_set {
     // nullptr: it is not here. Marks it as used.
     mission_slot* find(const mission_key& key);
     const mission_slot* peek(const mission_key& key) const;
+    // The same without taking memory, and without marking it: looks at all of them.
+    mission_slot* seek(std::string_view issuer, std::string_view id) noexcept;
     // An empty one for a mission that is not here. std::bad_alloc: nothing has changed.
     mission_slot& add(const mission_key& key);
     void drop(const mission_slot& s) noexcept;

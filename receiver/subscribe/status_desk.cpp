@@ -5,6 +5,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -241,7 +242,9 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
 
     // Under the lock: whoever waits for it, to be told without.
     void release(status_job& j, callers& into) {
-        into.reserve(into.size() + j.callers.size());
+        const auto all = into.size() + j.callers.size();
+        // Not for each anew: they may be tens of thousands.
+        if (all > into.capacity()) into.reserve(std::max(all, 2 * into.capacity()));
         callers_ -= j.callers.size();
         for (auto& c : j.callers)
             into.push_back(std::move(c));
@@ -432,10 +435,17 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
         for (auto it = queue_.all().begin(); it != queue_.all().end();) {
             auto& [key, j] = *it++;
             if (j.in_flight) continue;
-            release(j, idle);
-            if (!j.own) queue_.erase(mission_key(key));
+            try {
+                release(j, idle);
+                if (!j.own) queue_.erase(mission_key(key));
+            } catch (const std::bad_alloc&) {
+                break;  // those that are left wait on; those that are out are told
+            }
         }
-        wake_after(breaker_.left(now_ms()));
+        try {
+            wake_after(breaker_.left(now_ms()));
+        } catch (const std::bad_alloc&) {  // the next who asks sends what waits
+        }
     }
 
     // Many missions may wait, and be asked for again and again: one failure of all of them is one
@@ -480,10 +490,13 @@ class desk final : public status_desk, public std::enable_shared_from_this<desk>
             auto& j = *found;
             j.in_flight = false;
             j.own = wanted;
-            if (j.again) {
-                queue_.put(key, j, status_rank::urgent);
-                j.again = false;
+            if (std::exchange(j.again, false)) {
                 j.own = true;
+                try {
+                    queue_.put(key, j, status_rank::urgent);
+                } catch (const std::bad_alloc&) {  // whoever is out of its queue is told
+                    retry_later(key, j);
+                }
             } else if (wanted) {
                 // Also after a success that did not settle it: a Status older than the SETs.
                 retry_later(key, j);

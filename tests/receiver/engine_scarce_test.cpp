@@ -265,7 +265,11 @@ TEST_CASE("a heartbeat that memory failed is remembered when it comes again") {
         };
         r.begin(heartbeat(1), told);
         r.disk.commit_all();
+        r.begin(real_run::mission_set(0, 1, "active", real_run::seconds_now(), {}, false), told);
+        r.disk.commit_all();
+        (void)r.e->table().check(real_issuer, real_id(0), coarse_now());  // it is in use
         const auto before = r.e->epoch();
+        const auto confirmed = r.confirmed;
         failed = r.fails(heartbeat(2), n, told) ? 1 : 0;
         r.begin(heartbeat(2), told);
         CHECK(r.e->epoch() > before);
@@ -278,6 +282,11 @@ TEST_CASE("a heartbeat that memory failed is remembered when it comes again") {
         CHECK(written["epoch"] == std::to_string(r.e->epoch()));
         r.disk.commit_all();
         CHECK(told.back() == set_fate::acknowledge);
+        // Nor is any later one without its confirmations, nor this one.
+        CHECK(r.confirmed > confirmed);
+        const auto so_far = r.confirmed;
+        r.begin(heartbeat(3), told);
+        CHECK(r.confirmed == so_far + 1);
     }
 }
 
@@ -447,4 +456,74 @@ TEST_CASE("a denial that memory failed is shown all the same, and comes again") 
             CHECK(disk.units[0].write.states.size() + disk.units[0].write.missions.size() == 1);
         });
     CHECK(shown > 5);
+}
+
+TEST_CASE("a denial that memory failed is not followed by what was permitted before it") {
+    const mission_key key{real_issuer, real_id(0)};
+    int shown = 0;
+    fail_everywhere(
+        10,
+        [&](engine& e, held_state& disk) {
+            CHECK(gets_in(e, disk, 0));
+            tell(e, 0, 2, "active");  // waits for the disk
+        },
+        [](engine& e) { tell(e, 0, 3, "revoked"); },
+        [&](engine& e, held_state& disk, bool thrown) {
+            const auto now = [&] { return e.table().find(real_issuer, real_id(0))->told; };
+            if (!thrown || disk.units.size() != 1 || now() != standing::revoked) return;
+            ++shown;
+            disk.commit_all();
+            CHECK(now() == standing::revoked);
+            tell(e, 0, 3, "revoked");
+            disk.commit_all();
+            CHECK(e.view(key)->log_version == 3);
+            CHECK(now() == standing::revoked);
+        });
+    CHECK(shown > 5);
+}
+
+TEST_CASE("a denial that memory failed is not followed by a Status that was asked for before it") {
+    const mission_key key{real_issuer, real_id(0)};
+    engine::asked_at asked;
+    int shown = 0;
+    fail_everywhere(
+        10,
+        [&](engine& e, held_state& disk) {
+            CHECK(gets_in(e, disk, 0));
+            asked = e.status_asked(key);
+        },
+        [](engine& e) { tell(e, 0, 2, "revoked"); },
+        [&](engine& e, held_state& disk, bool thrown) {
+            const auto now = [&] { return e.table().find(real_issuer, real_id(0))->told; };
+            if (!thrown || !disk.units.empty() || now() != standing::revoked) return;
+            ++shown;
+            status_word word;
+            word.version = 1;
+            word.state = "active";
+            word.issued_at = system_clock().now();
+            e.on_status(key, word, asked, nullptr);
+            disk.commit_all();
+            CHECK(now() == standing::revoked);
+            // One that is asked for from here on decides.
+            e.on_status(key, word, e.status_asked(key), nullptr);
+            disk.commit_all();
+            CHECK(now() == standing::active);
+        });
+    CHECK(shown > 5);
+}
+
+TEST_CASE("a mission that had to go is gone from the disk as well, wherever memory ends") {
+    int gone = 0;
+    fail_everywhere(
+        1, [](engine& e, held_state& disk) { CHECK(gets_in(e, disk, 0)); },
+        [](engine& e) { tell(e, 1, 1, "active"); },
+        [&](engine& e, held_state& disk, bool) {
+            std::size_t forgotten = 0;
+            for (const auto& u : disk.units)
+                forgotten += u.write.forgotten.size();
+            if (e.table().find(real_issuer, real_id(0))) return;
+            ++gone;
+            CHECK(forgotten == 1);
+        });
+    CHECK(gone > 0);
 }

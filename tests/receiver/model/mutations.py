@@ -73,7 +73,7 @@ MUTATIONS = [
     ("an answer is as young as its coming", "receiver/engine/engine_missions.cpp",
      "if (since < now.mono) fresh_until.mono", "if (since < 0) fresh_until.mono"),
     ("who is forgotten leaves no trace", "receiver/engine/engine_missions.cpp",
-     "    evicted_at(key) = ++revision_;\n    counts_.missions_evicted",
+     "    evicted_at(key.id) = ++revision_;\n    counts_.missions_evicted",
      "    counts_.missions_evicted"),
     ("a lost state leaves no trace", "receiver/engine/engine_load.cpp",
      "raise_horizon(before_this_second(hooks_.now()), w);", ""),
