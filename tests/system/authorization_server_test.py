@@ -259,7 +259,7 @@ class AuthorizationServer(unittest.TestCase):
     def test_while_nobody_can_know_nothing_is_derived(self):
         mission = self.mission()
         answer = self.begun(mission)
-        self.t.process.p.send_signal(signal.SIGSTOP)
+        self.t.process.pause()
         try:
             denied, token = self.until_denied(answer["refresh_token"],
                                               "state is stale: no word from the transmitter in time")

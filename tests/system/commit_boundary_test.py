@@ -175,7 +175,7 @@ class CommitBoundary(unittest.TestCase):
         http, mission = self.http(), self.mission()
         self.assertEqual(self.shop.pay(http, mission)[0], 201)
         out = queue.Queue()
-        self.transmitter.process.p.send_signal(signal.SIGSTOP)
+        self.transmitter.process.pause()
         try:
             asker = threading.Thread(target=lambda: out.put(self.shop.pay(http, mission)))
             asker.start()

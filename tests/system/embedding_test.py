@@ -252,7 +252,7 @@ class Embedding(unittest.TestCase):
         return receiver
 
     def transmitter_pauses(self):
-        self.transmitter.process.p.send_signal(signal.SIGSTOP)
+        self.transmitter.process.pause()
         self.addCleanup(self.transmitter.process.p.send_signal, signal.SIGCONT)
 
     def test_resolve_in_one_python_thread_lets_the_others_go_on(self):

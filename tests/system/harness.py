@@ -166,6 +166,19 @@ class Http:
             raise OSError(str(e) or type(e).__name__) from e
 
 
+def pause(process: subprocess.Popen):
+    """Stops it until SIGCONT. On a busy machine a thread may go on for a while after SIGSTOP was sent."""
+    def stopped():
+        states = []
+        for stat in pathlib.Path(f"/proc/{process.pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                states.append(stat.read_text().rpartition(")")[2].split()[0])
+        return all(state in "TZX" for state in states)
+
+    process.send_signal(signal.SIGSTOP)
+    wait_for(stopped, 10, 0.002, "a process that stops")
+
+
 class Process:
     """A program under test. Its output goes to a file beside it."""
 
@@ -181,6 +194,9 @@ class Process:
 
     def alive(self):
         return self.p.poll() is None
+
+    def pause(self):
+        pause(self.p)
 
     def kill(self):
         with contextlib.suppress(ProcessLookupError):

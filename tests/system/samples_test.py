@@ -13,6 +13,7 @@ BUILD_DIR = pathlib.Path("build/test")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "samples" / "run"))
 
 from database import Catalog, Session  # noqa: E402
+from harness import pause  # noqa: E402
 from operator_client import Operator  # noqa: E402
 from probe import Group, Https, Watch  # noqa: E402
 from world import MISSIONS, World  # noqa: E402
@@ -114,7 +115,7 @@ class Samples(unittest.TestCase):
     def test_a_vault_that_is_away_is_asked_until_it_confirms(self):
         mission = self.mission()
         credential = self.credential(mission)
-        self.world.kill("vault", signal.SIGSTOP)
+        pause(self.world.processes["vault"])
         try:
             self.operator.lifecycle(mission, "revoke", "test")
             # Not confirmed: the task stays, and the credential with it.
@@ -262,7 +263,7 @@ class Samples(unittest.TestCase):
         database, catalog = self.database()
         mission, kept = self.mission(), self.mission()
         role, _ = self.role(kept)
-        database.process.send_signal(signal.SIGSTOP)  # takes no connections any more
+        pause(database.process)  # takes no connections any more
         try:
             self.operator.lifecycle(kept, "revoke", "test")
             status, body = self.connection("pam_broker").json(
@@ -358,7 +359,7 @@ class Samples(unittest.TestCase):
         self.assertLess(body["age_us"], 2_000_000)
         self.assertLess(abs(body["status_iat"] - time.time()), 30)
         self.assertEqual(call.json("POST", "/periods/2026-Q3/close", {}, auth)[1]["repeated"], True)
-        self.world.kill("transmitter", signal.SIGSTOP)
+        pause(self.world.processes["transmitter"])
         try:
             # The cache still permits a read; what cannot be taken back is not done on its word.
             self.assertEqual(call.json("GET", "/invoices", None, auth)[0], 200)

@@ -394,7 +394,7 @@ class TransmitterGone(World):
         mission = self.mission()
         token = self.token(mission)
         self.assertEqual(self.through("/invoices/7", token)[0], 200)
-        os.kill(self.transmitter.process.pid, signal.SIGSTOP)
+        self.transmitter.process.pause()
         self.addCleanup(lambda: os.kill(self.transmitter.process.pid, signal.SIGCONT))
         h.wait_for(lambda: self.through("/invoices/7", token)[1].get("x-mission-reason") == "stale", 15, 0.05)
         self.assertEqual(self.local("GET", "/healthz")[0], 200)
