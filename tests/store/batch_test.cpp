@@ -120,10 +120,7 @@ TEST_CASE_TEMPLATE("steps are batches of their own, and what else waits goes bef
 TEST_CASE_TEMPLATE("trimming goes on while there are steps, and seldom comes before them", Kind,
                    ALL_BACKENDS) {
     opened<Kind> t;
-    changes c;
-    for (int i = 0; i < 1200; ++i)
-        c.missions.push_back(approval(t.issuer, "m" + std::to_string(i)));
-    REQUIRE(run(*t, c));
+    REQUIRE(run(*t, approve_many(t.issuer, 1200)));
     constexpr std::size_t steps = 12;
     answers a(steps);
     std::vector<seq_t> tails;

@@ -107,6 +107,14 @@ inline mission_commit approval(issuer_id issuer, std::string_view name,
     return m;
 }
 
+// So many missions in one decision: m0, m1, ...
+inline changes approve_many(issuer_id issuer, int count) {
+    changes c;
+    for (int i = 0; i < count; ++i)
+        c.missions.push_back(approval(issuer, "m" + std::to_string(i)));
+    return c;
+}
+
 inline changes approve(issuer_id issuer, std::string_view name,
                        wall_time expires = start_time + 1h) {
     changes c;

@@ -5,10 +5,7 @@ namespace mission::store::test {
 TEST_CASE_TEMPLATE("trim drops up to its bound, in steps, and the numbering goes on", Kind,
                    ALL_BACKENDS) {
     opened<Kind> t;
-    changes c;
-    for (int i = 0; i < 1200; ++i)
-        c.missions.push_back(approval(t.issuer, "m" + std::to_string(i)));
-    REQUIRE(run(*t, c));
+    REQUIRE(run(*t, approve_many(t.issuer, 1200)));
     REQUIRE(trim(*t, 1100));
     CHECK(look(*t, [](const rows& r) { return r.tail(); }) == 1101);
     const auto left = look(*t, [](const rows& r) { return r.signals(0, 5000, 5000); });
