@@ -132,8 +132,11 @@ result<std::string> authority_hash(std::string_view issuer,
 // `[A-Za-z0-9_-]`, 22 to 128 characters.
 bool valid_mission_id(std::string_view id) noexcept;
 
-// A store keeps a change as JSON text: lossless both ways, and not a wire format.
+// A store keeps a change as JSON text; not a wire format. What its row says itself is not in there
+// a second time: mission_id, version, agent_client_id, user_iss, user_sub and tenant. `row` has
+// these, and nothing else is read of it; texts of earlier versions, which say them, have the last
+// word. Together lossless both ways. store_corrupt when the text is not what `to_record` writes.
 std::string to_record(const mission_change& c);
-result<mission_change> from_record(std::string_view text);
+result<mission_change> from_record(std::string_view text, mission_change row);
 
 }  // namespace mission::events

@@ -139,10 +139,17 @@ std::optional<known_by> read_known(const json::value& record, std::string_view n
     return out;
 }
 
+// Most of them are: then the text is written once.
+bool is_the_reason(const std::map<std::string, std::string>& texts,
+                   const std::optional<std::string>& reason) {
+    return reason && texts.size() == 1 && texts.begin()->first == "en" &&
+           texts.begin()->second == *reason;
+}
+
 }  // namespace
 
 std::string to_record(const mission_change& c) {
-    json::buffer b(nullptr, 1024 + (c.authorization_details ? c.authorization_details->size() : 0));
+    json::buffer b(nullptr, 768 + (c.authorization_details ? c.authorization_details->size() : 0));
     json::writer w(b);
     const auto text = [&](std::string_view name, const std::string& s) {
         json::member(w, name, s);
@@ -176,38 +183,35 @@ std::string to_record(const mission_change& c) {
         w.EndObject();
     };
     w.StartObject();
-    text("mission_id", c.mission_id);
     text("issuer", c.issuer);
     text("authority_hash", c.authority_hash);
     maybe("parent", c.parent);
     text("log_epoch", c.log_epoch);
     text("state", c.state);
     maybe("prior_state", c.prior_state);
-    number("version", c.version);
     number("committed_at", to_milliseconds(c.committed_at));
     number("expires_at", to_milliseconds(c.expires_at));
     if (c.suspend_until) number("suspend_until", to_milliseconds(*c.suspend_until));
     if (c.expiry_action) json::member(w, "on_expiry", name(*c.expiry_action));
     maybe("successor", c.successor);
-    number("authority_changed", c.authority_changed ? 1 : 0);
-    maybe("tenant", c.tenant);
+    if (c.authority_changed) number("authority_changed", 1);
     maybe("reason", c.reason);
     maybe("initiating_entity", c.initiating_entity);
-    texts("reason_admin", c.reason_admin);
+    if (is_the_reason(c.reason_admin, c.reason))
+        number("reason_admin", 1);
+    else
+        texts("reason_admin", c.reason_admin);
     texts("reason_user", c.reason_user);
     maybe("change", c.change);
     // As a string, not as JSON: its octets come back as they were.
     maybe("authorization_details", c.authorization_details);
-    text("agent_client_id", c.agent_client_id);
-    maybe("user_iss", c.user_iss);
-    maybe("user_sub", c.user_sub);
     known("parent_known", c.parent_known);
     known("successor_known", c.successor_known);
     w.EndObject();
     return json::text(b);
 }
 
-result<mission_change> from_record(std::string_view text) {
+result<mission_change> from_record(std::string_view text, mission_change row) {
     auto doc = json::parse(text, 4 * limits::json_bytes);
     if (!doc) return doc.error();
     if (!doc->IsObject()) return error{errc::store_corrupt, "a change that is no object"};
@@ -217,15 +221,31 @@ result<mission_change> from_record(std::string_view text) {
         if (!n) r.fail(name, "is missing");
         return n.value_or(0);
     };
+    const auto said = [&](std::string_view name, std::string& in) {
+        if (auto member = r.optional_text(name)) in = std::move(*member);
+    };
+    const auto perhaps_said = [&](std::string_view name, std::optional<std::string>& in) {
+        if (auto member = r.optional_text(name)) in = std::move(member);
+    };
     mission_change c;
-    c.mission_id = r.optional_text("mission_id").value_or(std::string());
+    c.mission_id = std::move(row.mission_id);
+    c.version = row.version;
+    c.agent_client_id = std::move(row.agent_client_id);
+    c.user_iss = std::move(row.user_iss);
+    c.user_sub = std::move(row.user_sub);
+    c.tenant = std::move(row.tenant);
+    said("mission_id", c.mission_id);
+    if (const auto version = json::find_int(*doc, "version")) c.version = *version;
+    said("agent_client_id", c.agent_client_id);
+    perhaps_said("user_iss", c.user_iss);
+    perhaps_said("user_sub", c.user_sub);
+    perhaps_said("tenant", c.tenant);
     c.issuer = r.optional_text("issuer").value_or(std::string());
     c.authority_hash = r.optional_text("authority_hash").value_or(std::string());
     c.parent = r.optional_text("parent");
     c.log_epoch = r.optional_text("log_epoch").value_or(std::string());
     c.state = r.optional_text("state").value_or(std::string());
     c.prior_state = r.optional_text("prior_state");
-    c.version = number("version");
     c.committed_at = from_milliseconds(number("committed_at"));
     c.expires_at = from_milliseconds(number("expires_at"));
     if (const auto ms = json::find_int(*doc, "suspend_until"))
@@ -233,17 +253,16 @@ result<mission_change> from_record(std::string_view text) {
     if (const auto action = r.optional_text("on_expiry"))
         c.expiry_action = parse_on_expiry(*action);
     c.successor = r.optional_text("successor");
-    c.authority_changed = number("authority_changed") != 0;
-    c.tenant = r.optional_text("tenant");
+    c.authority_changed = json::find_int(*doc, "authority_changed").value_or(0) != 0;
     c.reason = r.optional_text("reason");
     c.initiating_entity = r.optional_text("initiating_entity");
-    c.reason_admin = r.languages("reason_admin");
+    if (json::find_int(*doc, "reason_admin"))
+        c.reason_admin["en"] = c.reason.value_or(std::string());
+    else
+        c.reason_admin = r.languages("reason_admin");
     c.reason_user = r.languages("reason_user");
     c.change = r.optional_text("change");
     c.authorization_details = r.optional_text("authorization_details");
-    c.agent_client_id = r.optional_text("agent_client_id").value_or(std::string());
-    c.user_iss = r.optional_text("user_iss");
-    c.user_sub = r.optional_text("user_sub");
     c.parent_known = read_known(*doc, "parent_known");
     c.successor_known = read_known(*doc, "successor_known");
     if (r.fault()) return error{errc::store_corrupt, r.fault()->detail};

@@ -101,6 +101,7 @@ struct mission_version {
     wall_time bound_at{};
     std::string source_hash;     // mirror: of the reported transition; else empty
     std::int64_t audit_seq = 0;  // who did it
+    seq_t seq = 0;               // of its signal; below 1: gone before there were versions
     friend bool operator==(const mission_version&, const mission_version&) = default;
 };
 

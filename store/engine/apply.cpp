@@ -156,8 +156,8 @@ class judge {
     std::set<stream_row> known_;
 };
 
-void write_version(const mission_commit& m, const mission_state& state, std::int64_t audit_seq,
-                   backend& t, const batch& b) {
+void write_version(const mission_commit& m, const mission_state& state, seq_t seq,
+                   std::int64_t audit_seq, backend& t, const batch& b) {
     mission_version v;
     v.mission = state.row;
     v.version = state.version;
@@ -173,6 +173,7 @@ void write_version(const mission_commit& m, const mission_state& state, std::int
     v.bound_at = m.bound_at.value_or(b.now);
     v.source_hash = m.source_hash;
     v.audit_seq = audit_seq;
+    v.seq = seq;
     t.append_version(v);
 }
 
@@ -199,9 +200,9 @@ void write_mission(mission_commit& m, const mission_head& head, backend& t, batc
     who.target = m.approval ? m.approval->mission_id : m.keys.mission_id;
     who.version = state.version;
     who.outcome = "done";
-    write_version(m, state, write_audit(std::move(who), state.row, t, b), t, b);
     signal s;
     s.seq = ++b.last.head;
+    write_version(m, state, s.seq, write_audit(std::move(who), state.row, t, b), t, b);
     s.issuer = head.issuer;
     s.bucket = head.bucket;
     s.mission = state.row;

@@ -20,9 +20,9 @@ static_assert(static_cast<int>(family_effect::narrowed) == 4);
     "family_version, children, mirrored FROM mission_state "
 
 // The columns that read_version() reads, in its order.
-#define VERSION_COLUMNS                                                                    \
-    "SELECT mission, version, state, committed_at, expires_at, suspend_until, on_expiry, " \
-    "authority_revision, successor, reason, effect, bound_at, source_hash, audit_seq "     \
+#define VERSION_COLUMNS                                                                     \
+    "SELECT mission, version, state, committed_at, expires_at, suspend_until, on_expiry, "  \
+    "authority_revision, successor, reason, effect, bound_at, source_hash, audit_seq, seq " \
     "FROM mission_versions "
 
 mission_version read_version(const query& q) {
@@ -41,6 +41,7 @@ mission_version read_version(const query& q) {
     v.bound_at = q.time(11);
     v.source_hash = q.text(12);
     v.audit_seq = q.integer(13);
+    v.seq = q.integer(14);
     return v;
 }
 
@@ -157,10 +158,11 @@ void append_version(connection& c, const mission_version& v) {
     query(c,
           "INSERT INTO mission_versions (mission, version, state, committed_at, expires_at, "
           "suspend_until, on_expiry, authority_revision, successor, reason, effect, bound_at, "
-          "source_hash, audit_seq) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+          "source_hash, audit_seq, seq) VALUES "
+          "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
           v.mission, v.version, v.state, v.committed_at, v.expires_at, v.suspend_until, v.on_expiry,
           v.authority_revision, v.successor, v.reason, v.effect, v.bound_at, v.source_hash,
-          v.audit_seq)
+          v.audit_seq, v.seq)
         .run();
 }
 

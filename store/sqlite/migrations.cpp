@@ -16,6 +16,8 @@ constexpr const char* steps[] = {
 #include "store/sqlite/migrations/0003_families_audit_bulk_reports.inc"
     ,
 #include "store/sqlite/migrations/0004_copies.inc"
+    ,
+#include "store/sqlite/migrations/0005_versions_in_order.inc"
 };
 
 std::int64_t number(connection& c, const char* pragma) {

@@ -67,7 +67,12 @@ std::vector<signal> sqlite_rows::signals(seq_t after, seq_t until, std::size_t l
 
 std::vector<signal> sqlite_rows::mission_signals(mission_row row) const {
     std::vector<signal> out;
-    query q(c_, SIGNAL_COLUMNS "WHERE mission = ?1 AND mission <> 0 ORDER BY version", row);
+    query q(c_,
+            SIGNAL_COLUMNS
+            "WHERE seq IN (SELECT v.seq FROM mission_versions v INDEXED BY versions_by_mission "
+            "WHERE v.mission = ?1 UNION ALL SELECT u.seq FROM unversioned_signals u "
+            "WHERE u.mission = ?1) ORDER BY seq",
+            row);
     while (q.step())
         out.push_back(read_signal(q));
     return out;

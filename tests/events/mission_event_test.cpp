@@ -190,10 +190,52 @@ TEST_CASE("mission ids have 22 to 128 characters of the URL-safe alphabet") {
         CHECK_FALSE(valid_mission_id(std::string(30, 'a') + c));
 }
 
+namespace {
+
+// What the row of a change says.
+mission_change beside(const mission_change& c) {
+    mission_change row;
+    row.mission_id = c.mission_id;
+    row.version = c.version;
+    row.agent_client_id = c.agent_client_id;
+    row.user_iss = c.user_iss;
+    row.user_sub = c.user_sub;
+    row.tenant = c.tenant;
+    return row;
+}
+
+}  // namespace
+
 TEST_CASE("a record keeps a change without loss, and what is no record says so") {
-    for (const mission_change& c : {sample::everything(), sample::revocation(), mission_change{}})
-        CHECK(from_record(to_record(c)).value() == c);
-    for (const char* bad : {"{}", "[]", R"({"version":"1"})"})
-        CHECK(from_record(bad).error() == errc::store_corrupt);
-    CHECK_FALSE(from_record("{").has_value());
+    auto retold = sample::everything();
+    retold.reason_admin = {{"en", *retold.reason}};
+    for (const mission_change& c :
+         {sample::everything(), sample::revocation(), retold, mission_change{}}) {
+        const auto text = to_record(c);
+        CHECK(from_record(text, beside(c)).value() == c);
+        // Not a second time.
+        const auto said = json::parse(text).value();
+        for (const char* name : {"mission_id", "version", "agent_client_id", "user_iss", "tenant"})
+            CHECK(json::find(said, name) == nullptr);
+    }
+    for (const char* bad : {"{}", "[]", R"({"committed_at":"1"})", R"({"committed_at":1})",
+                            R"({"committed_at":1,"expires_at":1,"reason_admin":[]})"})
+        CHECK(from_record(bad, {}).error() == errc::store_corrupt);
+    CHECK_FALSE(from_record("{", {}).has_value());
+}
+
+TEST_CASE("a record of an earlier version says itself what its row says now") {
+    const auto c = from_record(R"({"mission_id":"m","issuer":"i","state":"active","version":3,
+        "committed_at":1,"expires_at":2,"authority_changed":0,"reason":"r",
+        "reason_admin":{"en":"r"},"tenant":"t","agent_client_id":"a","user_iss":"u",
+        "user_sub":"s"})",
+                               beside(sample::everything()));
+    REQUIRE(c.has_value());
+    CHECK(c->mission_id == "m");
+    CHECK(c->version == 3);
+    CHECK(c->agent_client_id == "a");
+    CHECK(c->user_iss == "u");
+    CHECK(c->user_sub == "s");
+    CHECK(c->tenant == "t");
+    CHECK(c->reason_admin == std::map<std::string, std::string>{{"en", "r"}});
 }

@@ -128,6 +128,7 @@ TEST_CASE_TEMPLATE("every commit leaves its version, with what it does to childr
         second.bound_at = start_time + 4s;
         second.source_hash = "hash";
         second.audit_seq = 2;
+        second.seq = 2;
         CHECK(all[1] == second);
         CHECK(all[4].successor == long_id("s"));
         CHECK(r.versions(row, 1, 2).size() == 2);

@@ -74,7 +74,7 @@ TEST_CASE("an empty file becomes a store that says what it is") {
     std::ofstream(path).close();
     REQUIRE(open_at(path).has_value());
     CHECK(number(path, "PRAGMA application_id") == 0x4d536967);
-    CHECK(number(path, "PRAGMA user_version") == 4);
+    CHECK(number(path, "PRAGMA user_version") == 5);
     CHECK(number(path,
                  "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND "
                  "strict = 0 AND name NOT LIKE 'sqlite_%'") == 0);
@@ -89,7 +89,7 @@ TEST_CASE("a store made by a newer program is refused with both numbers and left
     REQUIRE(!r.has_value());
     CHECK(r.error() == errc::store_newer);
     CHECK(says(r.error(), "77"));
-    CHECK(says(r.error(), " 4"));
+    CHECK(says(r.error(), " 5"));
     CHECK(says(r.error(), path));
     CHECK(number(path, "PRAGMA user_version") == 77);
 }

@@ -18,6 +18,14 @@ constexpr const char* second_schema =
 #include "store/sqlite/migrations/0002_events_subjects_routed.inc"
     ;
 
+constexpr const char* third_schema =
+#include "store/sqlite/migrations/0003_families_audit_bulk_reports.inc"
+    ;
+
+constexpr const char* fourth_schema =
+#include "store/sqlite/migrations/0004_copies.inc"
+    ;
+
 // As the first version left it: two issuers, a mission at version 2, two streams with cursors,
 // subjects of which one has ended, the log at 2.
 void make_first(const std::string& path) {
@@ -170,6 +178,11 @@ TEST_CASE("a database of the second version gets a version row, families and an 
         CHECK(versions[0].authority_revision == 1);
         CHECK(versions[0].effect == family_effect::none);
         CHECK(versions[0].audit_seq == 0);
+        CHECK(versions[0].seq == 2);
+        const auto signals = r.mission_signals(mission_row{1});
+        REQUIRE(signals.size() == 2);
+        CHECK(signals[0].version == 1);
+        CHECK(signals[1].version == 2);
         CHECK(!r.version_at(mission_row{1}, start_time - 1ms));
         CHECK(r.audit(issuer, 0, 10).empty());
         CHECK(r.audit_of(issuer, long_id("a"), 0, 10).empty());
@@ -186,6 +199,75 @@ TEST_CASE("a database of the second version gets a version row, families and an 
         CHECK(r.audit_of(issuer, long_id("a"), 0, 10).size() == 1);
         CHECK(r.find_audit(1)->target == long_id("child"));
     }));
+}
+
+TEST_CASE("a database of the fourth version keeps every version, also those whose signal is gone") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    make_first(path);
+    for (const char* schema : {second_schema, third_schema, fourth_schema})
+        execute(path, schema);
+    execute(path, R"sql(
+        PRAGMA user_version=4;
+        DELETE FROM signals WHERE seq = 1;
+        UPDATE meta SET head = 4, tail = 2, last_mission = 2, last_audit = 9;
+        INSERT INTO missions SELECT 2, issuer_id, bucket, 'b_______________________', purpose,
+            approver_iss, approver_sub, subject_iss, subject_sub, agent_client_id, agent_spiffe_id,
+            tenant, parent, predecessor, evidence, authority_hash, approved_at, created_by,
+            resources, parent_row, root_row, depth FROM missions;
+        INSERT INTO mission_versions VALUES
+            (1, 1, 0, 1793610300000, 1793614000000, NULL, NULL, 1, NULL, NULL, 0, 1793610300000, '',
+                6),
+            (2, 1, 0, 1793610400000, 1793614000000, NULL, NULL, 1, NULL, NULL, 0, 1793610400000, '',
+                8),
+            (2, 2, 1, 1793610400000, 1793614000000, NULL, NULL, 1, NULL, 'why', 1, 1793610400000,
+                'h', 9);
+        INSERT INTO mission_state SELECT 2, issuer_id, bucket, 1, 2, authority_revision, deadline,
+            expires_at, suspend_until, on_expiry, successor, reason, changed_at, parent_row,
+            parent_hold, own_hold, parent_seen, 2, children, mirrored FROM mission_state;
+        INSERT INTO authority VALUES (2, 1, 1, '[]');
+        INSERT INTO signals SELECT 3, issuer_id, bucket, 2, 1, committed_at, txn, body,
+            authority_revision, batch_id, 'b_______________________', key_agent_client_id,
+            key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind,
+            signal_id FROM signals WHERE seq = 2;
+        INSERT INTO signals SELECT 4, issuer_id, bucket, 2, 2, committed_at, txn, body,
+            authority_revision, batch_id, 'b_______________________', key_agent_client_id,
+            key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind,
+            signal_id FROM signals WHERE seq = 2;
+    )sql");
+    auto s = open_store("sqlite:" + path).value();
+    const auto issuer = s->add_issuer("https://mas.example").value();
+    const auto look_at = [&](std::size_t versions_of_b) {
+        REQUIRE(s->read_now([&](const rows& r) {
+            const auto first = r.versions(mission_row{1}, 0, 10);
+            REQUIRE(first.size() == 2);
+            CHECK(first[0].version == 1);
+            CHECK(first[0].seq < 1);
+            CHECK(first[0].audit_seq == 6);
+            CHECK(first[1].version == 2);
+            CHECK(first[1].seq == 2);
+            CHECK(r.version_at(mission_row{1}, start_time - 1ms)->version == 1);
+            const auto second = r.versions(mission_row{2}, 0, 10);
+            REQUIRE(second.size() == versions_of_b);
+            CHECK(second[0].seq == 3);
+            CHECK(second[1].seq == 4);
+            CHECK(second[1].reason == "why");
+            CHECK(second[1].source_hash == "h");
+            CHECK(r.family_effects(mission_row{2}, 0).front() == second[1]);
+            REQUIRE(r.mission_signals(mission_row{1}).size() == 1);
+            CHECK(r.mission_signals(mission_row{1})[0].seq == 2);
+            const auto signals = r.mission_signals(mission_row{2});
+            REQUIRE(signals.size() == versions_of_b);
+            CHECK(signals[0].seq == 3);
+            CHECK(signals[1].seq == 4);
+        }));
+    };
+    look_at(2);
+    CHECK(run(*s, move_to(issuer, "b", state::revoked))->seqs == std::vector<seq_t>{5});
+    look_at(3);
+    s.reset();
+    s = open_store("sqlite:" + path).value();
+    look_at(3);
 }
 
 TEST_CASE("every look-up is an index search") {

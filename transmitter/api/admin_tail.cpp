@@ -9,9 +9,9 @@
 #include <unordered_map>
 
 #include "base/limits.hpp"
-#include "events/mission_event.hpp"
 #include "transmitter/api/ssf_routes.hpp"
 #include "transmitter/delivery/emitted.hpp"
+#include "transmitter/missions/commit.hpp"
 
 namespace mission::transmitter {
 
@@ -51,8 +51,7 @@ std::string signal_json(const store::signal& s) {
         json::member(w, "mission_id", s.keys.mission_id);
         json::key(w, "version");
         w.Int64(s.version);
-        if (const auto change = events::from_record(s.body))
-            json::member(w, "state", change->state);
+        if (const auto change = recorded_change(s)) json::member(w, "state", change->state);
         json::member(w, "agent", s.keys.agent_client_id);
     } else {
         json::member(w, "signal_id", s.signal_id);

@@ -5,6 +5,7 @@
 #include "jose/base64url.hpp"
 #include "jose/digest.hpp"
 #include "transmitter/delivery/bridge.hpp"
+#include "transmitter/missions/commit.hpp"
 #include "transmitter/missions/visibility.hpp"
 
 namespace mission::transmitter {
@@ -66,7 +67,7 @@ result<routed_ptr> read_signal(const std::shared_ptr<const store::signal>& row) 
     if (out->is_event()) {
         if (const auto read = read_event(*out); !read) return read.error();
     } else {
-        auto change = events::from_record(out->row->body);
+        auto change = recorded_change(*out->row);
         if (!change) return error{errc::store_corrupt, "signal body: " + change.error().message()};
         out->change = std::move(*change);
     }

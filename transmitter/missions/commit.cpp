@@ -64,6 +64,9 @@ store::mission_commit to_commit(const store::mission& before, const proposal& p,
                 c.resources = std::move(known);
     // An extension takes nothing from the children (docs/adr/0030).
     if (p.change != "extended") c.effect = effect_of(before.state, p.next);
+    // Who has none will have none: nobody ever asks for this end.
+    if (c.effect == store::family_effect::end && before.state.children == 0)
+        c.effect = store::family_effect::none;
     if (c.effect != store::family_effect::none) c.state.family_version = c.state.version;
     c.txn = context.txn;
     c.body = events::to_record(change);
@@ -96,6 +99,19 @@ store::mission after(const store::mission& before, const store::mission_commit& 
     m.state = c.state;
     if (!c.resources.empty()) m.resources = c.resources;
     return m;
+}
+
+result<events::mission_change> recorded_change(const store::signal& s) {
+    events::mission_change row;
+    row.mission_id = s.keys.mission_id;
+    row.version = s.version;
+    row.agent_client_id = s.keys.agent_client_id;
+    if (s.keys.user) {
+        row.user_iss = s.keys.user->iss;
+        row.user_sub = s.keys.user->sub;
+    }
+    row.tenant = s.keys.tenant;
+    return events::from_record(s.body, std::move(row));
 }
 
 std::vector<std::string> resources_of(const json::value& authorization_details,

@@ -47,6 +47,9 @@ store::mission_commit to_approval(store::mission_record record, const store::mis
 // The mission as it stands after the commit, for answers from inside the decision.
 store::mission after(const store::mission& before, const store::mission_commit& c);
 
+// What the log says of a mission's version. store_corrupt when the body is no record.
+result<events::mission_change> recorded_change(const store::signal& s);
+
 // Every `resource` of a set, sorted, each once, together with those in `known`.
 std::vector<std::string> resources_of(const json::value& authorization_details,
                                       std::vector<std::string> known = {});

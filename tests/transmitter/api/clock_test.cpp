@@ -3,6 +3,7 @@
 #include "tests/transmitter/printing.hpp"
 
 #include "tests/transmitter/fixture.hpp"
+#include "transmitter/missions/commit.hpp"
 
 using namespace mission;
 using namespace mission::transmitter;
@@ -45,7 +46,7 @@ TEST_CASE("a mission expires by itself, at most a second late") {
         CHECK(m->state.changed_at <= m->state.expires_at + std::chrono::seconds(1));
         const auto signals = rows.mission_signals(m->state.row);
         REQUIRE(signals.size() == 2);
-        CHECK(events::from_record(signals[1].body)->initiating_entity == "system");
+        CHECK(recorded_change(signals[1])->initiating_entity == "system");
     }));
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "tests/transmitter/fixture.hpp"
+#include "transmitter/missions/commit.hpp"
 
 using namespace mission;
 using namespace mission::transmitter;
@@ -138,7 +139,7 @@ TEST_CASE("completed completes by a rule, and the audit names the rule and the r
         const auto row = rows.find_row(store::issuer_id{1}, id);
         const auto signals = rows.mission_signals(*row);
         REQUIRE(signals.size() == 2);
-        CHECK(events::from_record(signals[1].body)->initiating_entity == "policy");
+        CHECK(recorded_change(signals[1])->initiating_entity == "policy");
     }));
 }
 

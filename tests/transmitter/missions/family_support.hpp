@@ -3,6 +3,7 @@
 
 #include "base/json.hpp"
 #include "tests/store/harness.hpp"
+#include "transmitter/missions/commit.hpp"
 #include "transmitter/missions/drain.hpp"
 #include "transmitter/missions/visibility.hpp"
 
@@ -141,7 +142,7 @@ struct registry : opened<Kind> {
     events::mission_change last_change(std::string_view name) {
         const auto mission = row(name).row;
         return look(*this->db, [&](const store::rows& rows) {
-            return events::from_record(rows.mission_signals(mission).back().body).value();
+            return recorded_change(rows.mission_signals(mission).back()).value();
         });
     }
 
