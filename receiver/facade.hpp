@@ -249,15 +249,17 @@ class facade final : public ms::receiver, public ms::mission_cache {
         std::unique_ptr<net::timer> replaced;
         std::lock_guard lock(m_);
         if (watch_timer_ && watch_at_ <= at) return;
-        watch_at_ = at;
-        replaced = std::exchange(watch_timer_, rt_->after(delay, [this, at] {
+        // First: memory may end, and the one before is still needed then.
+        auto made = rt_->after(delay, [this, at] {
             std::unique_ptr<net::timer> fired;
             {
                 std::lock_guard inner(m_);
                 if (watch_at_ == at) fired = std::move(watch_timer_);
             }
             engine_->watch();
-        }));
+        });
+        watch_at_ = at;
+        replaced = std::exchange(watch_timer_, std::move(made));
     }
     // Nothing can be asked; why.
     std::optional<ms::confirmation> cannot_confirm(std::string_view id) const {

@@ -158,6 +158,7 @@ class engine {
         bool awaiting_first_status = false;  // at start nothing is paused before Status has spoken
         std::int64_t asked_for = 0;          // the fresh_until whose end Status was asked before
         std::int64_t look_at = 0;            // monotonic; its place in looks_
+        std::uint64_t looked = 0;            // in which watch it was looked at last
     };
 
     // What is admitted is given back if its first write is not handed on.
@@ -175,6 +176,23 @@ class engine {
         slot* const s_;
     };
 
+    // What is planned is taken back if it is not handed on.
+    class plan_kept {
+      public:
+        plan_kept(task_runner& of, const std::vector<task_record>& tasks) noexcept
+            : of_(of), tasks_(&tasks) {}
+        ~plan_kept() {
+            if (tasks_ != nullptr) of_.unplan(*tasks_);
+        }
+        plan_kept(const plan_kept&) = delete;
+        plan_kept& operator=(const plan_kept&) = delete;
+        void handed_on() noexcept { tasks_ = nullptr; }
+
+      private:
+        task_runner& of_;
+        const std::vector<task_record>* tasks_;
+    };
+
     void receive_mission(events::received_set& set, std::function<void(set_outcome)> done);
     result<void> apply_change(const events::mission_change& c, std::int64_t iat,
                               std::function<void(set_outcome)>& done, after& later);
@@ -187,8 +205,7 @@ class engine {
     std::string critical_member(const events::subject* subject) const;
     void drop(events::received_set& set, const std::string& member,
               std::function<void(set_outcome)> done);
-    // `since`: when what is told was true, at the latest. std::bad_alloc: nothing has changed, save
-    // that the runner knows of tasks which it is going to be told of again.
+    // `since`: when what is told was true, at the latest. std::bad_alloc: nothing has changed.
     void take(slot& s, applied a, std::function<void(result<void>)> answered, after& later,
               std::int64_t since = INT64_MAX);
     // What readers are shown of a revision.
@@ -251,11 +268,20 @@ class engine {
     std::vector<hold_record> holds_of(const mission_key& key) const;
     bool ended_elsewhere(const mission_key& key);
     // Looks at the held missions that need it, and arranges for the next look. `changed` (may be
-    // null) is one that has.
-    void watch_anew(instant now, after& later, const mission_key* changed = nullptr);
+    // null) is one that has. Where memory ends nothing has changed, and all are looked at soon.
+    void watch_anew(instant now, after& later, const mission_key* changed = nullptr) noexcept;
+    // std::bad_alloc: nothing has changed, and `later` is to be let go.
     std::chrono::milliseconds watch_locked(instant now, after& later, const mission_key* changed);
-    std::chrono::milliseconds look_at_held(const mission_key& key, held_mission& m, instant now,
-                                           std::vector<task_record>& tasks, after& later);
+    // What becomes of one that is looked at, once all that it takes is there.
+    struct look {
+        pause paused = pause::undecided;
+        bool awaiting_first_status = false;
+        std::int64_t asked_for = 0;
+        bool permitted = false;
+        std::chrono::milliseconds wait{0};  // until the next look
+    };
+    look look_at_held(const mission_key& key, const held_mission& m, instant now,
+                      std::vector<task_record>& tasks, after& later);
     void drop_held(std::map<mission_key, held_mission>::iterator it);
     void note_hold_loaded(const hold_record& h);
     ms::mission_view view_of(const record& r) const;
@@ -280,6 +306,7 @@ class engine {
     stream_word watched_;                   // as it was at the last look
     bool watched_once_ = false;
     std::int64_t watched_offset_ = 0;  // of the wall clock to the monotonic one
+    std::uint64_t watches_ = 0;        // counted
     working_set set_;
     std::uint64_t revision_ = 1;  // of the last change of any mission
     std::uint64_t dropped_ = 0;   // the highest revision that is not in the working set any more

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <future>
+#include <new>
+#include <thread>
 
 #include "receiver/engine/engine.hpp"
 #include "receiver/teardown/plan.hpp"
@@ -18,6 +20,8 @@ constexpr auto tick = std::chrono::milliseconds(5);  // a coarse clock's resolut
 // A transmitter that is down at our start keeps nothing running for longer than this.
 constexpr auto first_status_wait = std::chrono::seconds(5);
 constexpr auto longest_watch = std::chrono::milliseconds(60'000);
+// Where memory has ended: until it is looked whether there is some again.
+constexpr auto no_memory_wait = std::chrono::milliseconds(100);
 // The wall clock against the monotonic one: further than this it was set.
 constexpr std::int64_t clock_set = 250;
 
@@ -94,14 +98,15 @@ bool engine::hold(const mission_key& key, const std::string& name, const std::st
 void engine::release(const mission_key& key, const std::string& name) {
     std::lock_guard lock(m_);
     auto it = held_.find(key);
-    if (it == held_.end() || it->second.things.erase(name) == 0) return;
-    if (it->second.things.empty()) drop_held(it);
+    if (it == held_.end() || it->second.things.count(name) == 0) return;
     state_write w;
-    w.tasks = runner_.cancel(key, name, "released by the host");
     w.released.emplace_back(key, name);
+    w.tasks = runner_.cancel(key, name, "released by the host");
     auto cancelled = w.tasks;
     state_.submit(std::move(w), nullptr,
                   [this, cancelled = std::move(cancelled)] { runner_.release(cancelled); });
+    it->second.things.erase(name);
+    if (it->second.things.empty()) drop_held(it);
 }
 
 void engine::drop_held(std::map<mission_key, held_mission>::iterator it) {
@@ -135,13 +140,35 @@ void engine::watch() {
         std::lock_guard lock(m_);
         watch_anew(hooks_.now(), later);
     }
-    for (auto& f : later)
-        f();
+    // Nobody else would look again, or ask: what memory fails is tried until there is some.
+    const auto insist = [this](const auto& f) {
+        do {
+            try {
+                return f();
+            } catch (const std::bad_alloc&) {
+                std::this_thread::sleep_for(no_memory_wait);
+            }
+        } while (!stopping_.load(std::memory_order_relaxed));
+    };
+    if (later.empty() && hooks_.wake_after) insist([this] { hooks_.wake_after(no_memory_wait); });
+    for (const auto& f : later)
+        insist(f);
 }
 
-void engine::watch_anew(instant now, after& later, const mission_key* changed) {
-    const auto wait = watch_locked(now, later, changed);
-    if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+void engine::watch_anew(instant now, after& later, const mission_key* changed) noexcept {
+    const auto before = static_cast<std::ptrdiff_t>(later.size());
+    auto wait = no_memory_wait;
+    try {
+        wait = watch_locked(now, later, changed);
+    } catch (const std::bad_alloc&) {
+        later.erase(later.begin() + before, later.end());
+        watched_once_ = false;
+    }
+    try {
+        if (hooks_.wake_after) later.push_back([this, wait] { hooks_.wake_after(wait); });
+    } catch (const std::bad_alloc&) {
+        // The timer that was set before is still there.
+    }
 }
 
 // Looks at the held missions that may have become something else since their last look; returns
@@ -155,47 +182,67 @@ std::chrono::milliseconds engine::watch_locked(instant now, after& later,
                      stream.live_until.wall < watched_.live_until.wall ||
                      stream.live_until.mono < watched_.live_until.mono ||
                      std::abs(offset - watched_offset_) > clock_set;
-    const bool heard = stream != watched_;
-    if (all) watched_offset_ = offset;
-    watched_ = stream;
-    watched_once_ = true;
 
-    std::vector<const mission_key*> looked_at;
+    using entry = std::map<mission_key, held_mission>::value_type;
+    std::vector<std::pair<entry*, look>> looked_at;
+    const auto look_once = [&, watch = ++watches_](entry& held) {
+        auto& m = held.second;
+        if (std::exchange(m.looked, watch) != watch) looked_at.push_back({&held, {}});
+    };
     if (all) {
-        for (const auto& [key, m] : held_)
-            looked_at.push_back(&key);
+        for (auto& held : held_)
+            look_once(held);
     } else {
-        if (heard) looked_at.assign(doubted_.begin(), doubted_.end());
+        if (stream != watched_) {
+            for (const auto* key : doubted_)
+                look_once(*held_.find(*key));
+        }
         for (const auto& [at, key] : looks_) {
             if (at > now.mono) break;
-            looked_at.push_back(key);
+            look_once(*held_.find(*key));
         }
         if (changed != nullptr) {
-            if (const auto it = held_.find(*changed); it != held_.end())
-                looked_at.push_back(&it->first);
+            if (const auto it = held_.find(*changed); it != held_.end()) look_once(*it);
         }
     }
     std::vector<task_record> tasks;
-    for (const auto* key : looked_at) {
-        auto& m = held_.at(*key);
-        looks_.erase({m.look_at, key});
-        m.look_at = now.mono + look_at_held(*key, m, now, tasks, later).count();
-        looks_.emplace(m.look_at, key);
+    for (auto& [held, to] : looked_at) {
+        const auto& [key, m] = *held;
+        looks_.emplace(m.look_at, &key);  // if it is new
+        to = look_at_held(key, m, now, tasks, later);
+        if (!to.permitted) doubted_.insert(&key);
     }
+    later.reserve(later.size() + 2);
     if (!tasks.empty()) {
-        auto planned = tasks;
+        const auto planned = tasks;
         (void)runner_.plan(std::move(tasks));
         runner_.release(planned);
     }
+
+    // What follows takes no memory.
+    for (auto& [held, to] : looked_at) {
+        auto& [key, m] = *held;
+        m.paused = to.paused;
+        m.awaiting_first_status = to.awaiting_first_status;
+        m.asked_for = to.asked_for;
+        if (to.permitted) doubted_.erase(&key);
+        auto place = looks_.extract({m.look_at, &key});
+        m.look_at = place.value().first = now.mono + to.wait.count();
+        looks_.insert(std::move(place));
+    }
+    if (all) watched_offset_ = offset;
+    watched_ = stream;
+    watched_once_ = true;
     later.push_back([this] { runner_.poke(); });
     if (looks_.empty()) return longest_watch;
     return std::clamp(milliseconds(looks_.begin()->first - now.mono), tick, longest_watch);
 }
 
-// Pauses or continues it, if that is due; returns when to look at it again.
-std::chrono::milliseconds engine::look_at_held(const mission_key& key, held_mission& m, instant now,
-                                               std::vector<task_record>& tasks, after& later) {
-    auto next = longest_watch;
+// Whether it is to be paused or continued, and when to look at it again.
+engine::look engine::look_at_held(const mission_key& key, const held_mission& m, instant now,
+                                  std::vector<task_record>& tasks, after& later) {
+    look out{m.paused, m.awaiting_first_status, m.asked_for, false, longest_watch};
+    auto& next = out.wait;
     auto emit = [&](ms::effect why, std::int64_t version) {
         auto made = plan_tasks(runner_.handlers(), holds_of(key), why, key, version, to_wall(now));
         for (auto& t : made) {
@@ -208,11 +255,11 @@ std::chrono::milliseconds engine::look_at_held(const mission_key& key, held_miss
     const auto p = table_.find(key.issuer, key.id);
     const auto a = p ? judge(*p, stream, now) : ms::answer{};
     if (a.permitted()) {
-        doubted_.erase(&key);
-        m.awaiting_first_status = false;
+        out.permitted = true;
+        out.awaiting_first_status = false;
         // Also when it is undecided: a process may have been paused before a restart.
         if (m.paused != pause::none) emit(ms::effect::fresh, a.version);
-        m.paused = pause::none;
+        out.paused = pause::none;
         auto until = p->freshness.fresh_until;
         // The sooner clock decides, as in every look.
         const auto left = [now](const deadline& d) {
@@ -227,7 +274,7 @@ std::chrono::milliseconds engine::look_at_held(const mission_key& key, held_miss
             // is held is paused every time.
             const auto ahead = milliseconds(max_stale_) / 3;
             if (left(until) <= ahead) {
-                m.asked_for = until.wall;
+                out.asked_for = until.wall;
                 later.push_back([this, key] {
                     if (hooks_.ask_status) hooks_.ask_status(key, false);
                 });
@@ -239,25 +286,26 @@ std::chrono::milliseconds engine::look_at_held(const mission_key& key, held_miss
         if (p->expires_wall != 0) {
             next = std::min(next, milliseconds(p->expires_wall - now.wall) + tick);
         }
-        return std::max(next, tick);
+        next = std::max(next, tick);
+        return out;
     }
-    // Whatever it is denied for: it may be mended by a word about the stream alone.
-    doubted_.insert(&key);
     const auto said = p ? p->told : standing::unknown;
     // Suspended and ended are durable effects of their own.
     // ... but a denial of another log_epoch has none: paused until Status has decided.
-    if (!(p && p->foreign) && (said == standing::suspended || ms::is_terminal(said))) return next;
-    if (m.paused == pause::paused) return next;
-    if (m.awaiting_first_status && now.mono < first_status_until_)
-        return std::max(milliseconds(first_status_until_ - now.mono) + tick, tick);
-    m.paused = pause::paused;
+    if (!(p && p->foreign) && (said == standing::suspended || ms::is_terminal(said))) return out;
+    if (m.paused == pause::paused) return out;
+    if (m.awaiting_first_status && now.mono < first_status_until_) {
+        next = std::max(milliseconds(first_status_until_ - now.mono) + tick, tick);
+        return out;
+    }
+    out.paused = pause::paused;
     emit(ms::effect::stale, a.version);
     later.push_back([this, key, what = a.what] {
         log(ms::log_level::warning, "a held mission cannot be relied on",
             {{"mission", key.id}, {"state", std::string(ms::name(what))}});
         if (hooks_.ask_status) hooks_.ask_status(key, false);
     });
-    return next;
+    return out;
 }
 
 bool engine::may_run(const task_record& t) const {
@@ -271,9 +319,10 @@ void engine::task_done(const task_record& t, state_write& w) {
     // Another handler may still have to do its part with the same thing.
     if (runner_.has_open(t.mission, t.name)) return;
     auto it = held_.find(t.mission);
-    if (it == held_.end() || it->second.things.erase(t.name) == 0) return;
-    if (it->second.things.empty()) drop_held(it);
+    if (it == held_.end() || it->second.things.count(t.name) == 0) return;
     w.released.emplace_back(t.mission, t.name);
+    it->second.things.erase(t.name);
+    if (it->second.things.empty()) drop_held(it);
 }
 
 }  // namespace mission::receiver

@@ -241,9 +241,12 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
     (same_authority && s.on_disk ? w.states : w.missions).push_back(next);
     const auto effect = a.effect.value_or(first ? ms::effect::resumed : ms::effect::scope_changed);
     if (a.ask_status) later.push_back([this, key = next.key] { hooks_.ask_status(key, true); });
+    const auto tasks = std::make_shared<std::vector<task_record>>();
+    plan_kept plan(runner_, *tasks);
     if (a.effect) {
-        w.tasks = runner_.plan(plan_tasks(runner_.handlers(), holds_of(next.key), *a.effect,
-                                          next.key, next.version, to_wall(now)));
+        *tasks = runner_.plan(plan_tasks(runner_.handlers(), holds_of(next.key), *a.effect,
+                                         next.key, next.version, to_wall(now)));
+        w.tasks = *tasks;
     }
     if (a.effect && is_terminal(*a.effect) && w.tasks.empty() && held_.count(next.key) != 0) {
         later.push_back([this, id = next.key.id] {
@@ -252,20 +255,21 @@ void engine::take(slot& s, applied a, std::function<void(result<void>)> answered
                 {{"mission", id}});
         });
     }
-    auto tasks = w.tasks;
     // A disk that refuses keeps nothing running: it is torn down now, and again, with the same
     // keys, should we die before that is written.
-    if (!tasks.empty() && (is_terminal(effect) || effect == ms::effect::suspended)) {
+    if (!tasks->empty() && (is_terminal(effect) || effect == ms::effect::suspended)) {
         answered = [this, tasks, answered = std::move(answered)](const result<void>& r) {
-            if (r.has_error()) runner_.release_early(tasks);
+            if (r.has_error()) runner_.release_early(*tasks);
             if (answered) answered(r);
         };
     }
     const auto revision = revision_ + 1;
     state_.submit(std::move(w), std::move(answered),
                   // It is pinned until then, and stays where it is.
-                  [this, slot = &s, revision, f = std::move(f), tasks = std::move(tasks), effect,
-                   tell = a.changed] { committed(*slot, revision, f, tasks, effect, tell); });
+                  [this, slot = &s, revision, f = std::move(f), tasks, effect, tell = a.changed] {
+                      committed(*slot, revision, f, *tasks, effect, tell);
+                  });
+    plan.handed_on();
 
     // It is on its way, and what follows takes no memory.
     ++s.waiting;

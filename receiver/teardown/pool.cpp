@@ -5,6 +5,8 @@
 #include <deque>
 #include <list>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -58,6 +60,7 @@ class pool final : public worker_pool {
     void post(std::function<void()> job) override {
         std::lock_guard lock(c_->m);
         c_->jobs.push_back(std::move(job));
+        if (c_->alive < c_->wanted && !c_->stopping) resize_if_can(c_->wanted);
         c_->wake.notify_one();
     }
 
@@ -70,7 +73,7 @@ class pool final : public worker_pool {
                 const auto at = it++;
                 if (at->over) over.splice(over.end(), c_->workers, at);
             }
-            resize(base_ + std::min(jobs, stand_ins_max));
+            resize_if_can(base_ + std::min(jobs, stand_ins_max));
         }
         for (auto& w : over)
             w.thread.join();
@@ -113,9 +116,23 @@ class pool final : public worker_pool {
         c_->wanted = wanted;
         for (; c_->alive < wanted; ++c_->alive) {
             const auto at = c_->workers.emplace(c_->workers.end());
-            at->thread = std::thread([c = c_, at] { work(c, at); });
+            try {
+                at->thread = std::thread([c = c_, at] { work(c, at); });
+            } catch (...) {
+                c_->workers.erase(at);
+                throw;
+            }
         }
         c_->wake.notify_all();
+    }
+    // The same, as far as there are threads to be had: who is missing is tried again with the next
+    // job. Whoever tells us of lost ones has others to look after.
+    void resize_if_can(std::size_t wanted) noexcept {
+        try {
+            resize(wanted);
+        } catch (const std::system_error&) {
+        } catch (const std::bad_alloc&) {
+        }
     }
 
     const std::shared_ptr<crew> c_ = std::make_shared<crew>();

@@ -17,7 +17,8 @@ class worker_pool {
     virtual ~worker_pool() = default;  // stops, and waits for every job
     virtual void post(std::function<void()> job) = 0;
     // So many of the jobs that run are not expected back: as many threads stand in for them, up to
-    // `stand_ins_max`. They go again when they are not needed.
+    // `stand_ins_max`. They go again when they are not needed. Where no thread is to be had the next
+    // job tries again.
     static constexpr std::size_t stand_ins_max = 64;
     virtual void lost(std::size_t jobs) = 0;
     // Waits for queued jobs, and for those that run, at most so long. False: some still run, their

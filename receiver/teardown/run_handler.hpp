@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <new>
 #include <string>
 
 #include "mission_signals/receiver.hpp"
@@ -15,10 +16,13 @@ mission_signals::outcome run_handler(const Handler& run, const What& what) {
     try {
         return run(what);
     } catch (const std::exception& e) {
-        return {outcome_kind::unknown, std::string("exception: ") + e.what()};
+        try {
+            return {outcome_kind::unknown, std::string("exception: ") + e.what()};
+        } catch (const std::bad_alloc&) {
+        }
     } catch (...) {
-        return {outcome_kind::unknown, "exception"};
     }
+    return {outcome_kind::unknown, "exception"};  // short: it takes no memory
 }
 
 }  // namespace mission::receiver

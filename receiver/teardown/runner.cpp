@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "base/crash_point.hpp"
@@ -23,6 +24,8 @@ constexpr auto recheck_first = milliseconds(1);
 constexpr auto recheck_each = std::chrono::microseconds(2);
 // A handler that ends just now is still heard when we stop.
 constexpr auto stop_grace = milliseconds(250);
+// Where memory has ended: until it is looked whether there is some again.
+constexpr auto no_memory_wait = milliseconds(50);
 
 wall_time wall_now() {
     return to_wall(coarse_now());
@@ -75,6 +78,13 @@ class core final : public std::enable_shared_from_this<core> {
     std::vector<task_record> plan(std::vector<task_record> tasks) {
         std::lock_guard lock(m_);
         return book_.plan(std::move(tasks), steady::now());
+    }
+
+    void unplan(const std::vector<task_record>& tasks) noexcept {
+        if (tasks.empty()) return;
+        std::lock_guard lock(m_);
+        book_.unplan(tasks);
+        changed();
     }
 
     void release_early(const std::vector<task_record>& tasks) {
@@ -134,54 +144,79 @@ class core final : public std::enable_shared_from_this<core> {
 
     void schedule() {
         std::unique_lock lock(m_);
-        auto asked = steady::now();
         while (!stopping_) {
-            const auto seen = changes_;
-            const auto now = steady::now();
-            const auto timed_out = book_.expire(now, wall_now());
-            const auto overdue = book_.overdue();
-            const auto spacing = recheck_first + recheck_each * book_.held_back();
-            steady::time_point again = asked + may_run_recheck;
-            if (poked_) again = asked + spacing;
-            if (book_.held_back() != 0 && again <= now) {
-                book_.let_go();
-                poked_ = false;
-                asked = now;
-            }
-            const auto due = book_.due(now);
-            ++telling_;
-            asking_ = !due.empty();
-            lock.unlock();
-            if (hooks_.overdue && overdue != told_overdue_) hooks_.overdue(overdue);
-            told_overdue_ = overdue;
-            for (const auto& t : timed_out)
-                tell(t);
-            std::vector<bool> may;
-            for (const auto& t : due)
-                may.push_back(!hooks_.may_run || hooks_.may_run(t));
-            lock.lock();
-            --telling_;
-            asking_ = false;
-            idle_.notify_all();
-            if (!due.empty() && !stopping_) {
-                begin_all(lock, due, may);
-                continue;
-            }
-            auto next = book_.next(now);
-            if (book_.held_back() != 0) {
-                steady::time_point recheck = asked + may_run_recheck;
-                if (poked_) recheck = asked + recheck_first + recheck_each * book_.held_back();
-                next = next ? std::min(*next, recheck) : recheck;
-            }
-            const auto woken = [&] { return stopping_ || changes_ != seen; };
-            if (next) {
-                wake_.wait_until(lock, *next, woken);
-            } else {
-                wake_.wait(lock, woken);
+            try {
+                look(lock);
+            } catch (const std::bad_alloc&) {
+                // What is due stays so.
+                wake_.wait_for(lock, no_memory_wait, [&] { return stopping_; });
             }
         }
         scheduler_over_ = true;
         idle_.notify_all();
+    }
+
+    // While it lives the lock is not held, and who stops us waits.
+    class telling {
+      public:
+        telling(core& c, std::unique_lock<std::mutex>& lock) : c_(c), lock_(lock) {
+            ++c_.telling_;
+            lock_.unlock();
+        }
+        ~telling() {
+            lock_.lock();
+            --c_.telling_;
+            c_.idle_.notify_all();
+        }
+        telling(const telling&) = delete;
+        telling& operator=(const telling&) = delete;
+
+      private:
+        core& c_;
+        std::unique_lock<std::mutex>& lock_;
+    };
+
+    // Begins what is due, or waits for it.
+    void look(std::unique_lock<std::mutex>& lock) {
+        const auto seen = changes_;
+        const auto now = steady::now();
+        const auto timed_out = book_.expire(now, wall_now());
+        const auto overdue = book_.overdue();
+        const auto spacing = recheck_first + recheck_each * book_.held_back();
+        steady::time_point again = asked_ + may_run_recheck;
+        if (poked_) again = asked_ + spacing;
+        if (book_.held_back() != 0 && again <= now) {
+            book_.let_go();
+            poked_ = false;
+            asked_ = now;
+        }
+        const auto due = book_.due(now);
+        std::vector<bool> may;
+        may.reserve(due.size());
+        asking_ = !due.empty();
+        {
+            const telling unlocked(*this, lock);
+            for (const auto& t : timed_out)
+                tell(t);
+            if (hooks_.overdue && overdue != told_overdue_) hooks_.overdue(overdue);
+            told_overdue_ = overdue;
+            for (const auto& t : due)
+                may.push_back(!hooks_.may_run || hooks_.may_run(t));
+        }
+        asking_ = false;
+        if (!due.empty() && !stopping_) return begin_all(lock, due, may);
+        auto next = book_.next(now);
+        if (book_.held_back() != 0) {
+            steady::time_point recheck = asked_ + may_run_recheck;
+            if (poked_) recheck = asked_ + recheck_first + recheck_each * book_.held_back();
+            next = next ? std::min(*next, recheck) : recheck;
+        }
+        const auto woken = [&] { return stopping_ || changes_ != seen; };
+        if (next) {
+            wake_.wait_until(lock, *next, woken);
+        } else {
+            wake_.wait(lock, woken);
+        }
     }
 
     // Executes without the lock: an executor may run a job where it is called.
@@ -206,18 +241,22 @@ class core final : public std::enable_shared_from_this<core> {
         ticket(const ticket&) = delete;
         ticket& operator=(const ticket&) = delete;
         ~ticket() {
-            if (run) return;
-            try {
-                of->returned(id, ms::outcome::failed("the executor has dropped the job"));
-            } catch (...) {  // no memory: its slot is lost until the next start
-            }
+            if (!run) of->returned(id, failed("the executor has dropped the job"));
         }
         const std::shared_ptr<core> of;
         const std::uint64_t id;
         std::atomic<bool> run{false};
     };
 
-    void execute(task_book::call c) {
+    static ms::outcome failed(const char* text, const char* what = "") noexcept {
+        try {
+            return ms::outcome::failed(std::string(text) + what);
+        } catch (const std::bad_alloc&) {
+            return {ms::outcome_kind::failed, {}};
+        }
+    }
+
+    void execute(task_book::call c) noexcept {
         const auto id = c.id;
         try {
             auto job = std::make_shared<ticket>(shared_from_this(), id);
@@ -229,14 +268,14 @@ class core final : public std::enable_shared_from_this<core> {
                 self->returned(c.id, std::move(o));
             });
         } catch (const std::exception& e) {
-            returned(id, ms::outcome::failed(std::string("the executor has thrown: ") + e.what()));
+            returned(id, failed("the executor has thrown: ", e.what()));
         } catch (...) {
-            returned(id, ms::outcome::failed("the executor has thrown"));
+            returned(id, failed("the executor has thrown"));
         }
     }
 
     // The timeout counts from when the handler begins, not from when it was queued.
-    bool begin(std::uint64_t id) {
+    bool begin(std::uint64_t id) noexcept {
         std::lock_guard lock(m_);
         if (stopping_) {
             book_.drop(id, steady::now());
@@ -252,24 +291,29 @@ class core final : public std::enable_shared_from_this<core> {
         std::unique_lock lock(m_);
         if (abandoned_) return;
         const auto r = book_.finish(id, std::move(o), steady::now(), wall_now());
-        ++telling_;
-        lock.unlock();
-        if (r.told) tell(*r.told);
-        lock.lock();
-        --telling_;
+        if (r.told) {
+            const telling unlocked(*this, lock);
+            tell(*r.told);
+        }
         changed();
         idle_.notify_all();
     }
 
+    // What there is no memory to record is tried once more after the next start, as what nobody
+    // lived to record.
     void tell(const task_record& t) {
-        if (t.durable && hooks_.record) hooks_.record(t);
-        if (hooks_.log) hooks_.log(t);
+        try {
+            if (t.durable && hooks_.record) hooks_.record(t);
+            if (hooks_.log) hooks_.log(t);
+        } catch (const std::bad_alloc&) {
+        }
     }
 
     task_runner::hooks hooks_;
     mutable std::mutex m_;
     std::condition_variable wake_, idle_;
     task_book book_;
+    steady::time_point asked_ = steady::now();  // when all that is held back was asked about
     std::uint64_t changes_ = 0;     // counted so that the scheduler misses none while it works
     std::size_t telling_ = 0;       // who is in hooks
     std::size_t told_overdue_ = 0;  // scheduler only
@@ -292,6 +336,7 @@ class runner final : public task_runner {
     std::vector<task_record> plan(std::vector<task_record> tasks) override {
         return p_->plan(std::move(tasks));
     }
+    void unplan(const std::vector<task_record>& tasks) noexcept override { p_->unplan(tasks); }
     void release(const std::vector<task_record>& tasks) override { p_->release(tasks); }
     void release_early(const std::vector<task_record>& tasks) override { p_->release_early(tasks); }
     void restore(std::vector<task_record> tasks) override { p_->restore(std::move(tasks)); }

@@ -52,8 +52,11 @@ class task_runner {
     // Adds the tasks (known keys are ignored) and cancels those that they supersede. Returns
     // what is to be written in the transaction that makes the tasks durable: them, and the
     // cancelled ones. Nothing of it runs before release() is given the same keys.
-    // THREAD: any.
+    // std::bad_alloc: nothing has changed. THREAD: any.
     virtual std::vector<task_record> plan(std::vector<task_record> tasks) = 0;
+    // What the last plan() has returned is not going to be written: as if it had not been planned,
+    // and what it superseded is wanted again. Before anything else is planned for that mission.
+    virtual void unplan(const std::vector<task_record>& tasks) noexcept = 0;
     virtual void release(const std::vector<task_record>& tasks) = 0;
     // They run although the disk refuses them for now; release() follows.
     virtual void release_early(const std::vector<task_record>& tasks) = 0;

@@ -2,30 +2,12 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "receiver/teardown/plan.hpp"
 
 namespace mission::receiver {
-namespace {
-
-constexpr unsigned freshness_tries = 5;  // stale and fresh are not durable: given up after these
-// A handler's evidence is kept with its task and told in reports: a word, not a log.
-constexpr std::size_t evidence_kept = 4096;
-// One call may have outlived its timeout; the next one is the last that is begun beside it.
-constexpr unsigned calls_of_a_task = 2;
-
-std::string kept_evidence(std::string text) {
-    if (text.size() <= evidence_kept) return text;
-    auto end = evidence_kept;
-    // Not in the middle of a character (UTF-8).
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-        --end;
-    text.resize(end);
-    return text + "...";
-}
-
-}  // namespace
 
 void task_book::add_handler(ms::handler_options what, ms::handler run) {
     auto& h = handler_of(what.name);
@@ -45,6 +27,14 @@ task_book::handler_entry& task_book::handler_of(const std::string& name) {
     return it->second;
 }
 
+void task_book::note(std::string& into, const std::string& text) noexcept {
+    try {
+        into = text;
+    } catch (const std::bad_alloc&) {
+        into.clear();
+    }
+}
+
 // Issuers and ids have no NUL; a name comes last.
 std::string task_book::thing_of(const mission_key& mission, const std::string& name) {
     std::string out;
@@ -55,31 +45,37 @@ std::string task_book::thing_of(const mission_key& mission, const std::string& n
 
 // -------------------------------------------------------------------------------------- planning
 
-// What was planned before and not released is told once more: whoever planned it may have had no
-// memory to write it, and plans it again.
+// What is superseded is told of before what supersedes it.
 std::vector<task_record> task_book::plan(std::vector<task_record> tasks, steady_time now) {
     std::vector<task_record> out;
     out.reserve(tasks.size());
-    for (auto& t : tasks) {
-        const auto known = items_.find(t.key);
-        if (known != items_.end()) {
-            const auto& i = *known->second;
-            if (i.released) continue;
-            if (i.task.open()) supersede(i, true, out);
+    std::vector<item*> added;
+    added.reserve(tasks.size());
+    try {
+        for (auto& t : tasks) {
+            if (items_.count(t.key) != 0) continue;
+            // Its part is done; the thing is held only because another handler's is not.
+            if (done_before_.count(t.key) != 0 && has_open(t.mission, t.name)) continue;
+            if (const auto at = things_.find(thing_of(t.mission, t.name)); at != things_.end()) {
+                const bool forbidden =
+                    std::any_of(at->second.begin(), at->second.end(), [&](const item* i) {
+                        return i->task.handler == t.handler && forbids(i->task, t);
+                    });
+                if (forbidden) continue;
+            }
+            auto& i = add(t, now);
+            added.push_back(&i);
+            supersede(i, out);
             if (i.task.durable) out.push_back(i.task);
-            continue;
         }
-        // Its part is done; the thing is held only because another handler's is not.
-        if (done_before_.count(t.key) != 0 && has_open(t.mission, t.name)) continue;
-        if (const auto thing = things_.find(thing_of(t.mission, t.name)); thing != things_.end()) {
-            const bool forbidden = std::any_of(
-                thing->second.begin(), thing->second.end(),
-                [&](const item* i) { return i->task.handler == t.handler && forbids(i->task, t); });
-            if (forbidden) continue;
-        }
-        const auto& i = add(t, now);
-        supersede(i, false, out);
-        if (i.task.durable) out.push_back(i.task);
+    } catch (...) {
+        for (auto i = added.rbegin(); i != added.rend(); ++i)
+            take_back(**i);
+        throw;
+    }
+    // What is not written is not taken back.
+    for (const auto* i : added) {
+        if (!i->task.durable) settle(*i);
     }
     return out;
 }
@@ -90,68 +86,113 @@ task_book::item& task_book::add(const task_record& t, steady_time now) {
     i.handler = &handler_of(t.handler);
     i.order = ++last_order_;
     i.task = t;
-    const auto thing = thing_of(t.mission, t.name);
+    std::set<place> one;
+    one.emplace(steady_time{}, 0, &i);
+    i.place_node = one.extract(one.begin());
+    std::set<item*> other;
+    other.insert(&i);
+    i.held_back_node = other.extract(other.begin());
+    auto& thing = *things_.try_emplace(thing_of(t.mission, t.name)).first;
+    i.thing = &thing;
     const bool accounted = accounts_.count(t.mission) != 0;
-    auto& lane = things_[thing];
     try {
-        lane.push_back(&i);
+        thing.second.push_back(&i);
         account_for(i, now);
         missions_.try_emplace(t.mission);
         items_.emplace(t.key, std::move(made));
     } catch (...) {
         // Whether `i` is still there or not.
-        std::erase(lane, &i);
-        if (lane.empty()) things_.erase(thing);
+        std::erase(thing.second, &i);
+        if (thing.second.empty()) things_.erase(things_.find(thing.first));
         if (const auto it = accounts_.find(t.mission); it != accounts_.end() && !accounted) {
             accounts_.erase(it);
         } else if (it != accounts_.end()) {
             it->second.open.erase(last_order_);
         }
-        if (const auto it = missions_.find(t.mission); it != missions_.end() && it->second == 0)
+        if (const auto it = missions_.find(t.mission); it != missions_.end() && it->second.all == 0)
             missions_.erase(it);
         throw;
     }
-    ++missions_.find(t.mission)->second;
+    auto& of_mission = missions_.find(t.mission)->second;
+    ++of_mission.all;
+    ++of_mission.open;
     ++open_;
     ++i.handler->counts.open;
     return i;
 }
 
-// Those of its lane that are not wanted any more. `again`: also those that were found so before.
-void task_book::supersede(const item& by, bool again, std::vector<task_record>& out) {
-    // What no transaction will name is not released either: it goes now.
-    std::vector<std::string> gone;
-    for (auto* other : things_.at(thing_of(by.task.mission, by.task.name))) {
+void task_book::supersede(const item& by, std::vector<task_record>& out) {
+    for (auto* other : by.thing->second) {
         if (other == &by || other->task.handler != by.task.handler) continue;
-        if (supersedes(by.task, other->task)) {
-            other->task.evidence = "superseded by " + std::string(ms::name(by.task.why));
-            other->task.updated = by.task.created;
-            other->task.cancelled = true;
-            over(*other);
-        } else if (!again || !other->task.cancelled) {
-            continue;
-        }
+        if (!supersedes(by.task, other->task)) continue;
+        auto evidence = "superseded by " + std::string(ms::name(by.task.why));
         if (other->task.durable) {
-            out.push_back(other->task);
-        } else {
-            gone.push_back(other->task.key);
+            auto& told = out.emplace_back(other->task);
+            told.evidence = evidence;
+            told.updated = by.task.created;
+            told.cancelled = true;
         }
+        other->evidence_before = std::exchange(other->task.evidence, std::move(evidence));
+        other->updated_before = std::exchange(other->task.updated, by.task.created);
+        other->task.cancelled = true;
+        other->superseded_by = by.order;
+        over(*other);
     }
-    for (const auto& key : gone)
-        retire(key);
 }
 
-void task_book::release(const std::vector<task_record>& tasks, steady_time now) {
+void task_book::unplan(const std::vector<task_record>& tasks) noexcept {
+    for (auto t = tasks.rbegin(); t != tasks.rend(); ++t) {
+        const auto it = t->cancelled ? items_.end() : items_.find(t->key);
+        if (it != items_.end() && !it->second->released) take_back(*it->second);
+    }
+}
+
+void task_book::take_back(item& i) noexcept {
+    for (auto* other : i.thing->second) {
+        if (other->superseded_by != i.order) continue;
+        // None of an end is ever superseded: no account knows of it.
+        other->superseded_by = 0;
+        other->task.evidence = std::move(other->evidence_before);
+        other->task.updated = other->updated_before;
+        other->task.cancelled = false;
+        ++missions_.find(other->task.mission)->second.open;
+        ++open_;
+        ++other->handler->counts.open;
+    }
+    if (i.task.open()) close(i);
+    if (const auto it = accounts_.find(i.task.mission); it != accounts_.end()) {
+        const auto& told = it->second.told;
+        const bool only = it->second.open.erase(i.order) != 0 && it->second.open.empty();
+        if (only && told.acknowledged == 0 && told.released == 0) accounts_.erase(it);
+    }
+    (void)remove(i);
+}
+
+// Units are written in the order of their plans: no earlier one is taken back any more.
+void task_book::settle(const item& by) noexcept {
+    auto& all = by.thing->second;
+    for (auto n = all.size(); n-- > 0;) {
+        auto& other = *all[n];
+        if (other.superseded_by == 0 || other.superseded_by > by.order) continue;
+        other.superseded_by = 0;
+        (void)retire(other);
+    }
+}
+
+void task_book::release(const std::vector<task_record>& tasks, steady_time now) noexcept {
     for (const auto& t : tasks) {
         const auto it = items_.find(t.key);
         if (it == items_.end()) continue;
         auto& i = *it->second;
-        if (!i.released) {
+        // What was cancelled may be open again: planned anew.
+        if (!t.cancelled && !i.released) {
             i.released = true;
             i.due = now;
+            settle(i);
+            note_end(i);
             place_item(i);
         }
-        if (!i.task.open()) retire(it->first);
+        (void)retire(i);
     }
 }
 
@@ -188,17 +229,23 @@ std::vector<task_record> task_book::cancel(const mission_key& mission, const std
     const auto thing = things_.find(thing_of(mission, name));
     // Without a name they are the mission's, not a held thing's.
     if (thing == things_.end() || name.empty()) return out;
-    std::vector<std::string> gone;
-    for (auto* i : thing->second) {
+    auto& all = thing->second;
+    for (const auto* i : all) {
+        if (!i->task.open() || !i->task.durable) continue;
+        auto& told = out.emplace_back(i->task);
+        told.cancelled = true;
+        told.evidence = why;
+    }
+    for (auto* i : all) {
+        i->superseded_by = 0;
         if (!i->task.open()) continue;
         i->task.cancelled = true;
-        i->task.evidence = why;
+        note(i->task.evidence, why);
         over(*i);
-        if (i->task.durable) out.push_back(i->task);
-        gone.push_back(i->task.key);
     }
-    for (const auto& key : gone)
-        retire(key);
+    // The last one takes the thing with it.
+    for (auto n = all.size(); n-- > 0;)
+        (void)retire(*all[n]);
     return out;
 }
 
@@ -214,8 +261,8 @@ bool task_book::retry_now(const std::string& key, steady_time now) {
 // --------------------------------------------------------------------------------------- places
 
 // An earlier open task of the lane, or one that still runs, goes first.
-bool task_book::first_in_lane(const item& i) const {
-    for (const auto* other : things_.at(thing_of(i.task.mission, i.task.name))) {
+bool task_book::first_in_lane(const item& i) const noexcept {
+    for (const auto* other : i.thing->second) {
         if (other == &i) return true;
         if (other->task.handler != i.task.handler) continue;
         // A resume that waits for freshness does not stop the pause that staleness asks for.
@@ -224,42 +271,38 @@ bool task_book::first_in_lane(const item& i) const {
     return true;
 }
 
-// A call that has outlived its timeout keeps its slot, and its task must not take them all.
-bool task_book::may_take_slot(const item& i) const {
-    const auto& h = *i.handler;
-    if (h.busy >= h.what.concurrency) return false;
-    if (i.calls == 0) return true;
-    return i.calls < calls_of_a_task && h.busy + 1 < h.what.concurrency;
-}
-
-void task_book::place_item(item& i) {
+void task_book::place_item(item& i) noexcept {
     const bool wanted = i.released && i.task.open() && i.call == 0 && !i.held_back &&
                         i.handler->registered && first_in_lane(i);
     if (wanted == i.queued) return;
     if (!wanted) return unplace(i);
-    i.handler->queue.emplace(i.due, i.order, &i);
+    i.place_node.value() = {i.due, i.order, &i};
+    i.handler->queue.insert(std::move(i.place_node));
     i.queued = true;
 }
 
-void task_book::unplace(item& i) {
+void task_book::unplace(item& i) noexcept {
     if (!i.queued) return;
-    i.handler->queue.erase({i.due, i.order, &i});
+    i.place_node = i.handler->queue.extract({i.due, i.order, &i});
     i.queued = false;
 }
 
-void task_book::place_lane(const item& of) {
-    for (auto* i : things_.at(thing_of(of.task.mission, of.task.name))) {
+void task_book::place_lane(const item& of) noexcept {
+    for (auto* i : of.thing->second) {
         if (i->task.handler == of.task.handler) place_item(*i);
     }
 }
 
-void task_book::over(item& i) {
+void task_book::close(item& i) noexcept {
     unplace(i);
-    held_back_.erase(&i);
-    i.held_back = false;
+    if (std::exchange(i.held_back, false)) i.held_back_node = held_back_.extract(&i);
     --open_;
-    if (const auto it = missions_.find(i.task.mission); --it->second == 0) missions_.erase(it);
+    --missions_.find(i.task.mission)->second.open;
     --i.handler->counts.open;
+}
+
+void task_book::over(item& i) noexcept {
+    close(i);
     const auto it = accounts_.find(i.task.mission);
     if (it == accounts_.end() || it->second.open.erase(i.order) == 0) return;
     auto& a = it->second.told;
@@ -274,220 +317,57 @@ void task_book::over(item& i) {
 
 // That nothing follows a terminal task is the engine's: a mission that is over has no further
 // effects.
-void task_book::retire(const std::string& key) {
-    const auto it = items_.find(key);
-    if (it == items_.end() || it->second->call != 0 || it->second->task.open()) return;
-    const auto i = std::move(it->second);
-    items_.erase(it);
-    const auto thing = things_.find(thing_of(i->task.mission, i->task.name));
-    std::erase(thing->second, i.get());
-    if (thing->second.empty()) {
-        things_.erase(thing);
-    } else {
-        for (auto* other : thing->second) {
-            if (other->task.handler == i->task.handler) place_item(*other);
-        }
-    }
-    if (i->task.durable) keep(std::move(i->task));
+bool task_book::retire(item& i) noexcept {
+    if (i.call != 0 || i.task.open() || i.superseded_by != 0) return false;
+    const auto own = remove(i);
+    if (own->task.durable) keep(std::move(own->task));
+    return true;
 }
 
-void task_book::keep(task_record t) {
-    finished_.push_back(std::move(t));
+std::unique_ptr<task_book::item> task_book::remove(item& i) noexcept {
+    const auto it = items_.find(i.task.key);
+    auto own = std::move(it->second);
+    items_.erase(it);
+    const auto of_mission = missions_.find(i.task.mission);
+    if (--of_mission->second.all == 0) missions_.erase(of_mission);
+    auto& [name, all] = *i.thing;
+    std::erase(all, &i);
+    if (all.empty()) {
+        things_.erase(things_.find(name));
+    } else {
+        place_lane(i);
+    }
+    return own;
+}
+
+// To be looked at.
+void task_book::keep(task_record t) noexcept {
+    try {
+        finished_.push_back(std::move(t));
+    } catch (const std::bad_alloc&) {
+        return;
+    }
     if (finished_.size() > limits::finished_tasks_memory) finished_.pop_front();
 }
 
-void task_book::hold_back(const std::string& key) {
+void task_book::hold_back(const std::string& key) noexcept {
     const auto it = items_.find(key);
-    if (it == items_.end() || !it->second->task.open()) return;
+    if (it == items_.end() || !it->second->task.open() || it->second->held_back) return;
     it->second->held_back = true;
-    held_back_.insert(it->second.get());
+    held_back_.insert(std::move(it->second->held_back_node));
     place_lane(*it->second);
 }
 
-void task_book::let_go() {
-    const auto all = std::move(held_back_);
+void task_book::let_go() noexcept {
+    auto all = std::move(held_back_);
     held_back_.clear();
     for (auto* i : all)
         i->held_back = false;
-    for (auto* i : all)
+    while (!all.empty()) {
+        auto* i = *all.begin();
+        i->held_back_node = all.extract(all.begin());
         place_lane(*i);
-}
-
-// ---------------------------------------------------------------------------------------- calls
-
-std::vector<task_record> task_book::due(steady_time now) const {
-    std::vector<task_record> out;
-    for (const auto& [name, h] : handlers_) {
-        auto slots = h.what.concurrency > h.busy ? h.what.concurrency - h.busy : 0;
-        for (auto it = h.queue.begin(); it != h.queue.end() && slots > 0; ++it) {
-            if (std::get<steady_time>(*it) > now) break;
-            const auto& i = *std::get<item*>(*it);
-            // At most as many are passed over as there are slots: each has a call in one.
-            if (!may_take_slot(i)) continue;
-            out.push_back(i.task);
-            --slots;
-        }
     }
-    return out;
-}
-
-std::optional<task_book::call> task_book::launch(const std::string& key, steady_time now) {
-    const auto it = items_.find(key);
-    if (it == items_.end()) return std::nullopt;
-    auto& i = *it->second;
-    if (!i.queued || i.due > now || !may_take_slot(i)) return std::nullopt;
-    const auto id = ++last_call_;
-    i.call = id;
-    ++i.calls;
-    ++i.task.attempts;
-    ++i.handler->busy;
-    place_item(i);
-    calls_.emplace(id, open_call{.key = key, .order = i.order, .handler = i.handler});
-    return call{id,
-                i.handler->run,
-                {i.task.key, i.task.why, i.task.mission.id, i.task.mission.issuer, i.task.version,
-                 i.task.name, i.task.data, i.task.attempts}};
-}
-
-void task_book::begun(std::uint64_t id, steady_time now) {
-    const auto it = calls_.find(id);
-    if (it == calls_.end()) return;
-    it->second.limit = now + it->second.handler->what.timeout;
-    limits_.emplace(*it->second.limit, id);
-}
-
-void task_book::drop(std::uint64_t id, steady_time now) {
-    const auto it = calls_.find(id);
-    if (it == calls_.end()) return;
-    const auto c = std::move(it->second);
-    calls_.erase(it);
-    --c.handler->busy;
-    const auto found = items_.find(c.key);
-    if (found == items_.end() || found->second->call != id) return;
-    auto& i = *found->second;
-    i.call = 0;
-    --i.calls;
-    --i.task.attempts;
-    i.due = now;
-    place_lane(i);
-    retire(c.key);
-}
-
-task_book::returned task_book::finish(std::uint64_t id, ms::outcome o, steady_time now,
-                                      wall_time at) {
-    returned out;
-    const auto it = calls_.find(id);
-    if (it == calls_.end()) return out;
-    const auto c = std::move(it->second);
-    calls_.erase(it);
-    if (c.limit) limits_.erase({*c.limit, id});
-    auto& h = *c.handler;
-    --h.busy;
-    if (c.overdue) {
-        --overdue_;
-        --h.counts.overdue;
-    }
-    const bool acknowledged = o.kind == ms::outcome_kind::acknowledged;
-    const auto found = items_.find(c.key);
-    if (found == items_.end()) return out;
-    auto& i = *found->second;
-    if (i.order == c.order) --i.calls;
-    out.late = i.call != id;
-    if (!out.late) i.call = 0;
-    // A late acknowledgement still counts: the thing is gone. A late failure says nothing new.
-    if (i.task.open() && (!out.late || acknowledged)) {
-        switch (o.kind) {
-            case ms::outcome_kind::acknowledged:
-                ++h.counts.acknowledged;
-                break;
-            case ms::outcome_kind::failed:
-                ++h.counts.failed;
-                break;
-            case ms::outcome_kind::timed_out:
-                ++h.counts.timed_out;
-                break;
-            case ms::outcome_kind::unknown:
-                ++h.counts.unknown;
-                break;
-        }
-        unplace(i);
-        i.task.last = o.kind;
-        i.task.evidence = kept_evidence(std::move(o.evidence));
-        i.task.updated = at;
-        if (acknowledged) {
-            i.task.finished = true;
-            over(i);
-        } else if (!i.task.durable && i.task.attempts >= freshness_tries) {
-            i.task.cancelled = true;
-            over(i);
-        } else {
-            i.due = now + retry_delay(h.what, i.task.attempts, random_);
-        }
-        out.told = i.task;
-    }
-    place_lane(i);
-    retire(c.key);
-    return out;
-}
-
-std::vector<task_record> task_book::expire(steady_time now, wall_time at) {
-    std::vector<task_record> out;
-    while (!limits_.empty() && limits_.begin()->first <= now) {
-        const auto id = limits_.begin()->second;
-        limits_.erase(limits_.begin());
-        auto& c = calls_.at(id);
-        c.overdue = true;
-        ++overdue_;
-        ++c.handler->counts.overdue;
-        ++c.handler->counts.timed_out;
-        const auto found = items_.find(c.key);
-        if (found == items_.end() || found->second->call != id) continue;
-        auto& i = *found->second;
-        i.call = 0;
-        if (i.task.open()) {
-            i.task.last = ms::outcome_kind::timed_out;
-            i.task.evidence = "no outcome within the handler's timeout";
-            i.task.updated = at;
-            i.due = now + retry_delay(c.handler->what, i.task.attempts, random_);
-            if (!i.task.durable && i.task.attempts >= freshness_tries) {
-                i.task.cancelled = true;
-                over(i);
-            }
-            out.push_back(i.task);
-        }
-        place_lane(i);
-        retire(c.key);
-    }
-    return out;
-}
-
-std::optional<steady_time> task_book::next(steady_time now) const {
-    std::optional<steady_time> out;
-    const auto sooner = [&](steady_time t) { out = out ? std::min(*out, t) : t; };
-    if (!limits_.empty()) sooner(limits_.begin()->first);
-    for (const auto& [name, h] : handlers_) {
-        if (h.busy >= h.what.concurrency) continue;  // a call that returns wakes us
-        for (const auto& p : h.queue) {
-            const auto& i = *std::get<item*>(p);
-            if (!may_take_slot(i)) continue;
-            sooner(std::max(std::get<steady_time>(p), now));
-            break;
-        }
-    }
-    return out;
-}
-
-std::optional<steady_time> task_book::last_limit() const {
-    std::optional<steady_time> out;
-    for (const auto& [id, c] : calls_) {
-        if (c.limit) out = out ? std::max(*out, *c.limit) : *c.limit;
-    }
-    return out;
-}
-
-std::size_t task_book::running() const noexcept {
-    return static_cast<std::size_t>(std::count_if(
-        calls_.begin(), calls_.end(), [](const auto& c) { return c.second.limit.has_value(); }));
 }
 
 // ---------------------------------------------------------------------------------------- looks
@@ -544,13 +424,21 @@ void task_book::account_for(const item& i, steady_time now) {
     auto& a = it->second;
     if (made) {
         a.told.mission = i.task.mission;
+        a.told.why = i.task.why;
+        a.told.version = i.task.version;
         a.told.since = i.task.created;
         a.since = now;
     }
-    a.told.why = i.task.why;
-    a.told.version = i.task.version;
-    a.told.since = std::min(a.told.since, i.task.created);
     a.open.emplace(i.order, &i);
+}
+
+void task_book::note_end(const item& i) noexcept {
+    const auto it = is_terminal(i.task.why) ? accounts_.find(i.task.mission) : accounts_.end();
+    if (it == accounts_.end()) return;
+    auto& told = it->second.told;
+    told.why = i.task.why;
+    told.version = i.task.version;
+    told.since = std::min(told.since, i.task.created);
 }
 
 std::optional<teardown_account> task_book::take_closed(const mission_key& mission) {

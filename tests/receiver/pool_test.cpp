@@ -1,6 +1,7 @@
 #include "receiver/teardown/pool.hpp"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <future>
@@ -55,6 +56,55 @@ TEST_CASE("a pool that has lost threads has others for them, and gives them back
         pool->post([&] { ++done; });
     CHECK(pool->stop(10s));
     CHECK(done == 101);
+}
+
+namespace {
+
+// No thread can be made while it lives: there is no room for the stack of one.
+class no_threads {
+  public:
+    no_threads() {
+        pthread_attr_t none;
+        REQUIRE(pthread_getattr_default_np(&before_) == 0);
+        REQUIRE(pthread_attr_init(&none) == 0);
+        REQUIRE(pthread_attr_setstacksize(&none, std::size_t{1} << 50) == 0);
+        REQUIRE(pthread_setattr_default_np(&none) == 0);
+        pthread_attr_destroy(&none);
+    }
+    ~no_threads() {
+        pthread_setattr_default_np(&before_);
+        pthread_attr_destroy(&before_);
+    }
+    no_threads(const no_threads&) = delete;
+    no_threads& operator=(const no_threads&) = delete;
+
+  private:
+    pthread_attr_t before_{};
+};
+
+}  // namespace
+
+TEST_CASE("where no thread is to be had for those that are lost, the next job tries again") {
+    auto pool = make_worker_pool(1);
+    std::promise<void> turn;
+    const auto on = turn.get_future().share();
+    std::atomic<int> done{0};
+    pool->post([&, on] {
+        on.wait();
+        ++done;
+    });
+    {
+        const no_threads none;
+        CHECK_THROWS(make_worker_pool(1));
+        pool->lost(1);
+        pool->post([&] { ++done; });
+    }
+    CHECK(done == 0);
+    pool->post([&] { ++done; });
+    CHECK(eventually([&] { return done == 2; }));
+    turn.set_value();
+    CHECK(pool->stop(10s));
+    CHECK(done == 3);
 }
 
 TEST_CASE("a pool stops though a job does not return, and drops what waits behind it") {
