@@ -213,7 +213,7 @@ struct signal {
     std::int64_t version = 0;  // of the mission; 0 for an event
     wall_time committed_at{};
     std::string txn;
-    // mission: events::to_record, the full change, uncut. event: the record of
+    // mission: events::to_record, all of the change that is not in `keys`. event: the record of
     // transmitter/delivery/emitted.hpp (type, subject, event, audience).
     std::string body;
     std::string signal_id;  // random; of an event alone

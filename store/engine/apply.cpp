@@ -1,7 +1,8 @@
 #include "store/engine/apply.hpp"
 
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <functional>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "base/limits.hpp"
@@ -151,7 +152,7 @@ class judge {
     const changes& c_;
     const backend& t_;
     const batch& b_;
-    std::unordered_map<mission_row, mission_head> changed_;
+    boost::unordered_flat_map<mission_row, mission_head, std::hash<mission_row>> changed_;
     std::set<std::pair<issuer_id, std::string_view>> approved_;
     std::set<stream_row> known_;
 };

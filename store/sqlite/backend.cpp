@@ -11,6 +11,7 @@
 #include "jose/digest.hpp"
 #include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/file.hpp"
+#include "store/sqlite/gathered_log.hpp"
 #include "store/sqlite/history.hpp"
 #include "store/sqlite/migrations.hpp"
 #include "store/sqlite/writes.hpp"
@@ -98,6 +99,18 @@ class reader_pool {
     unsigned generation_ = 0;
 };
 
+bool is_of_index(int code) {
+    return code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMMAP ||
+           code == SQLITE_IOERR_SHMOPEN || code == SQLITE_IOERR_SHMLOCK;
+}
+
+// The writer's connection: its commits hand the log on as a whole, where each of them syncs it.
+settings for_writing(settings s) {
+    if (s.synchronous == "FULL" || s.synchronous == "EXTRA")
+        if (auto gathering = gathering_vfs(s.vfs); !gathering.empty()) s.vfs = std::move(gathering);
+    return s;
+}
+
 class sqlite_backend final : public engine::backend {
   public:
     sqlite_backend(settings s, file_lock lock)
@@ -105,13 +118,17 @@ class sqlite_backend final : public engine::backend {
 
     // Once, before anything else.
     void open(const store_options& options) {
-        c_ = std::make_unique<connection>(settings_);
+        c_ = std::make_unique<connection>(for_writing(settings_));
         if (sqlite3_db_readonly(c_->handle(), "main") == 1)
             throw store_error{{errc::store_read_only, settings_.path + ": opened read-only"}};
         const int version = check_owner(*c_, settings_.path);
         c_->exec("PRAGMA journal_mode=WAL");
         migrate(*c_, version);
         watch_wal();
+        // What a migration has written is not the first decision's to wait for.
+        if (version != 0 && version != newest_schema)
+            sqlite3_wal_checkpoint_v2(c_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                      nullptr);
         settle_history(version == 0, options);
         committed_ = read_position(*c_);
         leave_witness();
@@ -120,7 +137,7 @@ class sqlite_backend final : public engine::backend {
     void begin(wall_time now) override {
         if (!c_) reopen();
         position_ = committed_;
-        c_->exec("BEGIN IMMEDIATE");
+        query(*c_, "BEGIN IMMEDIATE").run();
         seen_.clear();
         view_.emplace(*c_, position_, now, &seen_);
     }
@@ -137,7 +154,14 @@ class sqlite_backend final : public engine::backend {
         view_.reset();
         position_.last_batch = batch_id;
         write_position(*c_, position_);
-        query(*c_, "COMMIT").run();
+        try {
+            query(*c_, "COMMIT").run();
+        } catch (store_error& e) {
+            // The shared index grows after the log was synced: the commit may be in it all the
+            // same, whatever there was no room for.
+            if (is_of_index(sqlite3_extended_errcode(c_->handle()))) e.what.code = errc::io_error;
+            throw;
+        }
         commits_.fetch_add(1);  // before anybody is told
         const bool appended = committed_.head != position_.head;
         committed_ = position_;
@@ -145,10 +169,12 @@ class sqlite_backend final : public engine::backend {
     }
     void rollback() noexcept override {
         view_.reset();
-        if (!c_ || sqlite3_get_autocommit(c_->handle()) != 0) return;
+        if (!c_) return;
         // A connection that cannot even roll back is not used again.
-        if (sqlite3_exec(c_->handle(), "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK)
-            c_.reset();
+        if (sqlite3_get_autocommit(c_->handle()) == 0 &&
+            sqlite3_exec(c_->handle(), "ROLLBACK", nullptr, nullptr, nullptr) != SQLITE_OK)
+            return c_.reset();
+        forget_gathered(c_->handle());
     }
 
     bool recover(const std::string& batch_id) override {
@@ -340,7 +366,7 @@ class sqlite_backend final : public engine::backend {
     }
 
     void reopen() {
-        c_ = std::make_unique<connection>(settings_);
+        c_ = std::make_unique<connection>(for_writing(settings_));
         watch_wal();
         try {
             committed_ = read_position(*c_);
@@ -383,6 +409,10 @@ result<std::unique_ptr<engine::backend>> open_backend(const std::string& path,
                                                       const store_options& options) {
     if (!known_synchronous(options.sqlite_synchronous))
         return error(errc::bad_configuration, "synchronous is OFF, NORMAL, FULL or EXTRA");
+    // Nobody asks SQLite how much it has taken, and counting it is a lock that all threads share at
+    // every allocation. In vain where SQLite has been in use before: then it counts.
+    static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)uncounted;
     auto lock = prepare_file(path);
     if (!lock) return lock.error();
     if (auto r = refuse_strange_log(path); !r) return r.error();

@@ -1,7 +1,8 @@
 // The SQL behind `rows`, on one connection within one transaction.
 #pragma once
 
-#include <unordered_map>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <functional>
 
 #include "store/sqlite/connection.hpp"
 
@@ -29,7 +30,7 @@ struct seen_mission {
     std::int64_t version = 0;
     std::optional<wall_time> deadline;
 };
-using seen_missions = std::unordered_map<mission_row, seen_mission>;
+using seen_missions = boost::unordered_flat_map<mission_row, seen_mission, std::hash<mission_row>>;
 // When the clock moves a mission next; nullopt when it is terminal or mirrored.
 std::optional<wall_time> deadline_of(const mission_state& s);
 

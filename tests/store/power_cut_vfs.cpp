@@ -64,7 +64,7 @@ struct wrapped_file {
 
 class wrapping_vfs final : public power_cut_vfs {
   public:
-    wrapping_vfs() : real_(sqlite3_vfs_find(nullptr)) {
+    explicit wrapping_vfs(promises p) : real_(sqlite3_vfs_find(nullptr)), promises_(p) {
         static std::atomic<int> count = 0;
         name_ = "power-cut-" + std::to_string(++count);
         vfs_ = *real_;
@@ -84,6 +84,10 @@ class wrapping_vfs final : public power_cut_vfs {
 
     const std::string& name() const override { return name_; }
     std::uint64_t syncs() const override { return syncs_; }
+    std::uint64_t writes() const override { return writes_; }
+    int characteristics() const {
+        return promises_ == promises::safe_overwrite ? SQLITE_IOCAP_POWERSAFE_OVERWRITE : 0;
+    }
     void cut() override {
         const std::lock_guard lock(mutex_);
         cut_ = true;
@@ -117,6 +121,7 @@ class wrapping_vfs final : public power_cut_vfs {
     int write(wrapped_file& f, const void* data, int size, sqlite3_int64 at) {
         const std::lock_guard lock(mutex_);
         if (cut_) return SQLITE_IOERR_WRITE;
+        ++writes_;
         const int code = f.real->pMethods->xWrite(f.real, data, size, at);
         if (code == SQLITE_OK && f.disk)
             f.disk->pending.push_back(
@@ -178,7 +183,9 @@ class wrapping_vfs final : public power_cut_vfs {
     std::mutex mutex_;
     std::map<std::string, disk_file> files_;  // nodes stay where they are
     bool cut_ = false;
+    const promises promises_;
     std::atomic<std::uint64_t> syncs_ = 0;
+    std::atomic<std::uint64_t> writes_ = 0;
     std::atomic<std::uint64_t> cut_before_ = 0;
     std::atomic<bool> failing_ = false;
 };
@@ -224,8 +231,8 @@ const sqlite3_io_methods& methods() {
             return file(f).real->pMethods->xFileControl(file(f).real, op, arg);
         };
         m.xSectorSize = [](sqlite3_file*) { return static_cast<int>(sector); };
-        // Nothing is promised: no atomic writes, no order, no safe append.
-        m.xDeviceCharacteristics = [](sqlite3_file*) { return 0; };
+        // No atomic writes, no order, no safe append.
+        m.xDeviceCharacteristics = [](sqlite3_file* f) { return file(f).owner->characteristics(); };
         m.xShmMap = [](sqlite3_file* f, int page, int size, int extend, void volatile** at) {
             return file(f).real->pMethods->xShmMap(file(f).real, page, size, extend, at);
         };
@@ -268,8 +275,8 @@ int wrapping_vfs::open(const char* path, wrapped_file* f, int flags, int* out) {
 
 }  // namespace
 
-std::unique_ptr<power_cut_vfs> power_cut_vfs::make() {
-    return std::make_unique<wrapping_vfs>();
+std::unique_ptr<power_cut_vfs> power_cut_vfs::make(promises p) {
+    return std::make_unique<wrapping_vfs>(p);
 }
 
 }  // namespace mission::power_cut

@@ -21,8 +21,10 @@ namespace mission::power_cut {
 
 class power_cut_vfs {
   public:
-    // Registers under a name of its own, not as the default.
-    static std::unique_ptr<power_cut_vfs> make();
+    // Registers under a name of its own, not as the default. `promises` nothing, or that a torn
+    // write leaves its neighbours alone, as file systems do (SQLITE_IOCAP_POWERSAFE_OVERWRITE).
+    enum class promises { nothing, safe_overwrite };
+    static std::unique_ptr<power_cut_vfs> make(promises p = promises::nothing);
     virtual ~power_cut_vfs() = default;  // unregisters; every file is closed by then
 
     virtual const std::string& name() const = 0;
@@ -33,6 +35,7 @@ class power_cut_vfs {
     virtual void settle(std::uint64_t seed) = 0;
     // Syncs seen so far, and: cut() by itself just before the n-th (0: never).
     virtual std::uint64_t syncs() const = 0;
+    virtual std::uint64_t writes() const = 0;  // likewise, to any file
     virtual void cut_before_sync(std::uint64_t n) = 0;
     // Every sync fails with an I/O error while set, as a dying disk has it.
     virtual void fail_syncs(bool on) = 0;

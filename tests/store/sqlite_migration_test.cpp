@@ -1,9 +1,11 @@
 // A database that an earlier version made, and how queries find their rows.
+#include <signal.h>
 #include <sqlite3.h>
 
 #include <atomic>
 #include <mutex>
 
+#include "tests/store/child.hpp"
 #include "tests/store/database.hpp"
 #include "tests/store/harness.hpp"
 
@@ -268,6 +270,58 @@ TEST_CASE("a database of the fourth version keeps every version, also those whos
     s.reset();
     s = open_store("sqlite:" + path).value();
     look_at(3);
+}
+
+TEST_CASE("a process that is killed while it brings a store up leaves the old one or the new one") {
+    temp_folder f;
+    const std::string path = f.file("store.db");
+    make_first(path);
+    for (const char* schema : {second_schema, third_schema, fourth_schema})
+        execute(path, schema);
+    constexpr std::int64_t many = 30'000;
+    execute(path, R"sql(
+        PRAGMA user_version=4;
+        UPDATE meta SET head = 30002;
+        WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 30002)
+        INSERT INTO signals SELECT n.i, issuer_id, bucket, 1, n.i, committed_at, txn, body,
+            authority_revision, batch_id, key_mission_id, key_agent_client_id,
+            key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind,
+            signal_id FROM n, signals WHERE seq = 2;
+        INSERT INTO mission_versions SELECT 1, version, 0, committed_at, 1793614000000, NULL, NULL,
+            1, NULL, NULL, 0, committed_at, '', version FROM signals WHERE seq > 2;
+        UPDATE mission_state SET version = 30002;
+    )sql");
+    // Until it has come to the end alive; each one is killed later than the one before.
+    int killed = 0;
+    for (int n = 0; n < 200; ++n) {
+        const pid_t pid = ::fork();
+        if (pid == 0) ::_exit(open_store("sqlite:" + path).has_value() ? 0 : 1);
+        const auto end = std::chrono::steady_clock::now() + n * 3ms;
+        int status = 0;
+        pid_t over = 0;
+        while (over == 0 && std::chrono::steady_clock::now() < end)
+            over = ::waitpid(pid, &status, WNOHANG);
+        if (over == 0) {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, &status, 0);
+        }
+        if (WIFEXITED(status)) {
+            CHECK(WEXITSTATUS(status) == 0);
+            break;
+        }
+        ++killed;
+    }
+    CHECK(killed > 0);
+    auto s = open_store("sqlite:" + path).value();
+    REQUIRE(s->read_now([&](const rows& r) {
+        const auto versions = r.versions(mission_row{1}, 0, 100'000);
+        CHECK(static_cast<std::int64_t>(versions.size()) == many + 1);
+        bool ascending = true;
+        for (const auto& v : versions)
+            ascending = ascending && v.seq == v.version;
+        CHECK(ascending);
+        CHECK(static_cast<std::int64_t>(r.mission_signals(mission_row{1}).size()) == many + 2);
+    }));
 }
 
 TEST_CASE("every look-up is an index search") {

@@ -12,27 +12,22 @@ std::optional<events::known_by> known_by(const store::match_keys* keys) {
     return events::known_by{keys->resources, keys->agent_client_id, keys->tenant};
 }
 
+// What its row says, a record does not: that is left out here.
 events::mission_change change_of(const store::mission_record& record,
                                  const store::mission_state& next, const commit_context& context,
                                  const related_missions& related) {
     events::mission_change c;
-    c.mission_id = record.mission_id;
     c.issuer = context.url_of(record.issuer);
     c.authority_hash = record.authority_hash;
     c.parent = record.parent;
     c.log_epoch = context.log_epoch;
     c.state = events::name(next.state);
-    c.version = next.version;
     c.committed_at = context.now;
     c.expires_at = next.expires_at;
     c.suspend_until = next.suspend_until;
     c.expiry_action = next.on_expiry;
     c.successor = next.successor;
-    c.tenant = record.tenant;
     c.reason = next.reason;
-    c.agent_client_id = record.agent_client_id;
-    c.user_iss = record.subject.iss;
-    c.user_sub = record.subject.sub;
     c.parent_known = known_by(related.parent);
     c.successor_known = known_by(related.successor);
     return c;

@@ -188,8 +188,9 @@ void settlement::write(node& n, const proposal& p, wall_time bound_at, store::au
     } else if (p.change) {
         in_force = authority_text(n.state.row, p.next.authority_revision);
     }
-    auto commit =
-        to_commit(before, p, in_force, context_, {keys_of_row(before.state.parent_row), successor});
+    auto& commit = changes_.missions.emplace_back(to_commit(
+        before, p, in_force, context_, {keys_of_row(before.state.parent_row), successor}));
+    commit.state.children = before.state.children;  // which approvals alone change
     commit.bound_at = bound_at;
     commit.audit = std::move(by);
     n.state = commit.state;
@@ -213,7 +214,6 @@ void settlement::write(node& n, const proposal& p, wall_time bound_at, store::au
             std::none_of(changes_.cascades.begin(), changes_.cascades.end(), marked))
             changes_.cascades.push_back({0, n.state.row, n.state.version, {}, bound_at});
     }
-    changes_.missions.push_back(std::move(commit));
 }
 
 store::mission settlement::commit(const store::mission& before, const proposal& p,
