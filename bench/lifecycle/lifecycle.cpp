@@ -10,6 +10,7 @@
 //   cascade_100k.urgent_p99_ms operations on other missions, acknowledged meanwhile
 //   clock_1m_late_ms           p99 of how late the ends of a million missions are committed that
 //                              are due within ten minutes (one run: it takes as long)
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -59,6 +60,10 @@ int main(int argc, char** argv) {
     };
     if (wanted("cascade")) {
         auto cascade = bench::measure_cascade((folder / "cascade").string(), runs, descendants);
+        std::string each;
+        for (const double ms : cascade.milliseconds)
+            each.append(each.empty() ? "" : ",").append(std::to_string(std::lround(ms)));
+        r.parameters.emplace_back("cascade_each_ms", each);
         add("cascade_100k_ms", bench::median(cascade.milliseconds), "ms");
         add("cascade_100k.urgent_p99_ms", bench::median(cascade.urgent_p99), "ms");
         r.parameters.emplace_back("urgent_operations", std::to_string(cascade.urgent));
