@@ -41,18 +41,10 @@ bool offered(real_run& r, int n, const said& what, std::size_t first, std::size_
     std::function<void(set_outcome)> done = [answered](set_outcome o) {
         answered->set_value(std::move(o));
     };
-    try {
-        const scarce_memory scarce(first, most);
-        try {
-            r.e->receive(std::move(set), std::move(done));
-        } catch (...) {
-            failed = scarce.failed() > 0;
-            throw;
-        }
-        failed = scarce.failed() > 0;
-    } catch (const std::bad_alloc&) {
-        return false;
-    }
+    const auto went = test::act_without_memory(
+        first, most, [&] { r.e->receive(std::move(set), std::move(done)); });
+    failed = went.failed;
+    if (went.thrown) return false;
     return answered->get_future().get().fate == set_fate::acknowledge;
 }
 
@@ -377,20 +369,9 @@ void fail_everywhere(std::size_t most, const std::function<void(engine&, held_st
         engine e(disk, *runner, most, {});
         e.set_issuers(real_issuer, {});
         prepare(e, disk);
-        bool thrown = false;
-        try {
-            const scarce_memory scarce(first, 1);
-            try {
-                act(e);
-            } catch (...) {
-                failed = scarce.failed() > 0;
-                throw;
-            }
-            failed = scarce.failed() > 0;
-        } catch (const std::bad_alloc&) {
-            thrown = true;
-        }
-        then(e, disk, thrown);
+        const auto went = test::act_without_memory(first, 1, [&] { act(e); });
+        failed = went.failed;
+        then(e, disk, went.thrown);
     }
 }
 

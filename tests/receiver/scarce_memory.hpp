@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <new>
 
 namespace mission::test {
 
@@ -21,5 +22,21 @@ class scarce_memory {
     // How many have failed so far.
     std::size_t failed() const noexcept;
 };
+
+// What became of `act` where memory ends so.
+struct scarce_outcome {
+    bool failed = false;  // an allocation has
+    bool thrown = false;  // and `act` said so
+};
+template <class Act>
+scarce_outcome act_without_memory(std::size_t first, std::size_t most, const Act& act) {
+    const scarce_memory scarce(first, most);
+    try {
+        act();
+    } catch (const std::bad_alloc&) {
+        return {scarce.failed() > 0, true};
+    }
+    return {scarce.failed() > 0, false};
+}
 
 }  // namespace mission::test

@@ -129,20 +129,9 @@ void fail_everywhere(const effects& on, const std::function<void(holding_run&)>&
             INFO("allocation ", first, ", ", most, " of them");
             holding_run r(on);
             prepare(r);
-            bool thrown = false;
-            try {
-                const scarce_memory scarce(first, most);
-                try {
-                    act(r);
-                } catch (...) {
-                    failed = scarce.failed() > 0;
-                    throw;
-                }
-                failed = scarce.failed() > 0;
-            } catch (const std::bad_alloc&) {
-                thrown = true;
-            }
-            then(r, thrown);
+            const auto went = test::act_without_memory(first, most, [&] { act(r); });
+            failed = went.failed;
+            then(r, went.thrown);
         }
     }
 }
