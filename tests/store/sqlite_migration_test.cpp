@@ -58,6 +58,14 @@ void make_first(const std::string& path) {
     )sql");
 }
 
+// The same, as the fourth version has it.
+void make_fourth(const std::string& path) {
+    make_first(path);
+    for (const char* schema : {second_schema, third_schema, fourth_schema})
+        execute(path, schema);
+    execute(path, "PRAGMA user_version=4");
+}
+
 // Statements that walked through a table row by row; armed while a test looks.
 struct scans {
     std::mutex mutex;
@@ -206,11 +214,8 @@ TEST_CASE("a database of the second version gets a version row, families and an 
 TEST_CASE("a database of the fourth version keeps every version, also those whose signal is gone") {
     temp_folder f;
     const std::string path = f.file("store.db");
-    make_first(path);
-    for (const char* schema : {second_schema, third_schema, fourth_schema})
-        execute(path, schema);
+    make_fourth(path);
     execute(path, R"sql(
-        PRAGMA user_version=4;
         DELETE FROM signals WHERE seq = 1;
         UPDATE meta SET head = 4, tail = 2, last_mission = 2, last_audit = 9;
         INSERT INTO missions SELECT 2, issuer_id, bucket, 'b_______________________', purpose,
@@ -228,14 +233,11 @@ TEST_CASE("a database of the fourth version keeps every version, also those whos
             expires_at, suspend_until, on_expiry, successor, reason, changed_at, parent_row,
             parent_hold, own_hold, parent_seen, 2, children, mirrored FROM mission_state;
         INSERT INTO authority VALUES (2, 1, 1, '[]');
-        INSERT INTO signals SELECT 3, issuer_id, bucket, 2, 1, committed_at, txn, body,
-            authority_revision, batch_id, 'b_______________________', key_agent_client_id,
-            key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind,
-            signal_id FROM signals WHERE seq = 2;
-        INSERT INTO signals SELECT 4, issuer_id, bucket, 2, 2, committed_at, txn, body,
-            authority_revision, batch_id, 'b_______________________', key_agent_client_id,
-            key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant, key_resources, kind,
-            signal_id FROM signals WHERE seq = 2;
+        INSERT INTO signals SELECT v.version + 2, issuer_id, bucket, 2, v.version, committed_at,
+            txn, body, authority_revision, batch_id, 'b_______________________',
+            key_agent_client_id, key_agent_spiffe_id, key_user_iss, key_user_sub, key_tenant,
+            key_resources, kind, signal_id
+            FROM signals, (SELECT 1 AS version UNION SELECT 2) v WHERE seq = 2;
     )sql");
     auto s = open_store("sqlite:" + path).value();
     const auto issuer = s->add_issuer("https://mas.example").value();
@@ -275,12 +277,9 @@ TEST_CASE("a database of the fourth version keeps every version, also those whos
 TEST_CASE("a process that is killed while it brings a store up leaves the old one or the new one") {
     temp_folder f;
     const std::string path = f.file("store.db");
-    make_first(path);
-    for (const char* schema : {second_schema, third_schema, fourth_schema})
-        execute(path, schema);
+    make_fourth(path);
     constexpr std::int64_t many = 30'000;
     execute(path, R"sql(
-        PRAGMA user_version=4;
         UPDATE meta SET head = 30002;
         WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 30002)
         INSERT INTO signals SELECT n.i, issuer_id, bucket, 1, n.i, committed_at, txn, body,
